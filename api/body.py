@@ -106,7 +106,7 @@ def read_message() -> object:
     """
     message = current_app.json.loads(read_bytes())
     if isinstance(message, dict) and isinstance(message.get("id"), str) and SURROGATE.search(message["id"]):
-        raise ValueError("its id holds half of a surrogate pair")
+        raise ValueError("its id contains half of a surrogate pair")
     return message
 
 

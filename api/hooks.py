@@ -116,7 +116,7 @@ def _headers() -> dict[str, str]:
 
 
 def _intake() -> Intake:
-    """The intake of this app, created by its first delivery."""
+    """Returns the intake of this app, created by its first delivery."""
     extensions = current_app.extensions
     if INTAKE not in extensions:
         extensions.setdefault(INTAKE, Intake(services().db, services().box))
@@ -124,7 +124,7 @@ def _intake() -> Intake:
 
 
 def _public_url() -> str:
-    """The exact address that the sender called, since some providers sign it."""
+    """Returns the exact address that the sender called, since some providers sign it."""
     environ = request.environ
     base = services().settings.public_url or f"{request.scheme}://{environ.get('HTTP_HOST', '')}"
     return base + str(environ.get("RAW_URI", request.path))

@@ -69,7 +69,7 @@ class SchedulerRunner:
         self._listener.start()
 
     def shutdown(self) -> None:
-        """Finish the running pass and close the database connections."""
+        """Finishes the running pass and closes the database connections."""
         self._listener.stop()
         self.scheduler.shutdown()
         self._db.dispose()

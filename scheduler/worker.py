@@ -35,7 +35,7 @@ from scheduler.queue.tasks import IO_QUEUE, QUEUE
 from scheduler.queue.worker import make_check_app, make_worker_app, stop_beating
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.registry import make_runtime
-from scheduler.runtimes.transcripts import Journal
+from scheduler.runtimes.transcripts import TranscriptWriter
 from scheduler.storage.engine import Database, favor_event_loop
 from scheduler.storage.remote_tasks import RemoteTasks
 from scheduler.storage.secrets import SecretBox
@@ -145,14 +145,14 @@ async def _invoke(
         box = SecretBox(settings.secret_key.get_secret_value())
         base_url = settings.public_url or settings.url
         tools = make_tools(db, Triggers(db, box, allow_private, settings.permitted), clock, base_url)
-        journal = Journal(db)
+        transcripts = TranscriptWriter(db)
         parts = RuntimeParts(
             runner,
             clock,
             settings.commands,
             tools,
             RemoteTasks(db),
-            journal,
+            transcripts,
             read_variable=read_variable,
             mcp_commands=settings.mcp_commands,
         )
@@ -206,7 +206,7 @@ async def _invoke(
         await asyncio.gather(*working)
         watching.cancel()
         dispatcher.close()
-        journal.close()
+        transcripts.close()
         poller.close()
         deliverer.close()
 

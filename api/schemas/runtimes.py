@@ -47,7 +47,7 @@ def _fields(runtime: type[RuntimeConfig]) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(field: FieldInfo, *, is_folded: bool) -> Any:
-    """A required field is always present; collapsed fields without a value are omitted."""
+    """Leaves out collapsed fields without a value; required fields are always present."""
     if field.is_required():
         return Field()
     if field.default_factory is not None:
@@ -70,7 +70,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def _known(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """A runtime of a package that is no longer installed is shown by its kind only."""
+    """Returns only the kind of a runtime whose package is no longer installed."""
     kind = value.get("kind") if isinstance(value, Mapping) else None
     return validate(value) if kind in RUNTIMES or not isinstance(kind, str) else RuntimeOut(kind=kind)
 

@@ -123,7 +123,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is complete: this client keeps nobody waiting."""
+        """Notes that the request is complete: this client keeps nobody waiting."""
         if self._phase is Phase.OVER:
             return
         self._phase = Phase.ANSWER

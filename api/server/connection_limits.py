@@ -98,14 +98,14 @@ class Connections:
         self.guests.pop(guest, None)
 
     def wait(self, guest: LimitedConnection) -> None:
-        """The connection waits for a request from now on."""
+        """Notes that the connection waits for a request."""
         waiting = self._waiting.setdefault(guest.address, {})
         waiting[guest] = None
         if len(waiting) > self.limits.per_address:
             _slowest(waiting).evict()
 
     def release(self, guest: LimitedConnection) -> None:
-        """The connection no longer waits."""
+        """Notes that the connection no longer waits."""
         self.held -= guest.held
         guest.held = 0
         waiting = self._waiting.get(guest.address)

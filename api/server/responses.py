@@ -14,7 +14,7 @@ class RunApart(Response):
     """Nothing is to be sent: the request is run again, apart."""
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        """Tell the server to do so."""
+        """Tells the server to do so."""
         raise MoveApart
 
 
@@ -32,11 +32,11 @@ class SocketTaken(Response):
     """Nothing more is to be sent: the socket has another owner."""
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        """Tell the server to forget the connection."""
+        """Tells the server to forget the connection."""
         raise ConnectionTaken
 
 
 def take_socket(environ: dict[str, Any]) -> socket.socket | None:
-    """The socket of this request's connection; None where the server gives none."""
+    """Returns the socket of this request's connection; None if the server does not give it out."""
     take = environ.get("reveille.take_socket")
     return None if take is None else take()

@@ -24,7 +24,7 @@ from wsproto.frame_protocol import CloseReason
 
 from api.live import Live, Subscription
 from api.sockets.connection import WebSocket
-from api.sockets.socket_limits import Pending, SocketPlaces
+from api.sockets.socket_limits import PendingSockets, SocketPlaces
 from api.sockets.subscription import Filter, Watch, admit, parsed
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError, Unauthorized
@@ -66,7 +66,7 @@ class Hub:
         self._lock = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.places = SocketPlaces()
-        self._pending = Pending()
+        self._pending = PendingSockets()
         # One waits for news, the other does what cannot wait for that.
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="sockets-db")
         self._subscription: Subscription | None = None

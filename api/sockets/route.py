@@ -68,7 +68,7 @@ def open_socket() -> Response:
     if taken is None:
         if watch is not None:
             hub.places.leave(watch.key_id)
-        raise NotServed("This server cannot handle WebSockets; Reveille's own server can.")
+        raise NotServed("This server cannot handle WebSockets; only Reveille's own server can.")
     greeting = accepting(request.headers["Sec-WebSocket-Key"], SUBPROTOCOL if SUBPROTOCOL in offered else None)
     hub.add(taken, greeting, watch, wanted, request.remote_addr or "")
     return SocketTaken()

@@ -54,14 +54,17 @@ PER_ADDRESS = 20
 CROWDED = "Too many sockets are waiting for authentication: send the key at once."
 
 
-class Pending:
-    """They, by address. Where too many wait, the oldest makes way. To be used on the sockets' event loop."""
+class PendingSockets:
+    """Sockets that have not authenticated yet, by address. If there are too many, the oldest is closed.
+
+    For use on the sockets' event loop.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, dict[WebSocket, None]] = {}
 
     def add(self, client: WebSocket, host: str) -> None:
-        """Wait for a message of this one."""
+        """Adds a socket; closes the oldest if there are too many."""
         waiting = self._waiting.setdefault(group_of(host), {})
         waiting[client] = None
         if len(waiting) > PER_ADDRESS:
@@ -70,7 +73,7 @@ class Pending:
             self._end_oldest(max(self._waiting.values(), key=len))
 
     def remove(self, client: WebSocket, host: str) -> None:
-        """Wait for this one no more."""
+        """Removes a socket that has authenticated or is gone."""
         address = group_of(host)
         waiting = self._waiting.get(address)
         if waiting is not None:

@@ -19,7 +19,7 @@ alerts = page_blueprint("alerts")
 @alerts.get("/alerts")
 @needs(Level.READ)
 def show() -> Response:
-    """Show open alerts, closed ones and mutes."""
+    """Shows open alerts, closed ones and mutes."""
     who, parts = caller(), services().alerts
     return render(
         "alerts.html",
@@ -32,7 +32,7 @@ def show() -> Response:
 @alerts.post("/alerts/mutes")
 @needs(Level.WRITE)
 def mute() -> Response:
-    """Mute the alerts of a rule and a subject."""
+    """Mutes the alerts of a rule and a subject."""
     who = caller()
     body = shaped(MuteIn, filled("rule", "subject_id", "until", "note"))
     services().alerts.mute(who.tenant_id, **body.model_dump(), actor=who.actor)
@@ -42,6 +42,6 @@ def mute() -> Response:
 @alerts.post("/alerts/mutes/<mute_id>/end")
 @needs(Level.WRITE)
 def unmute(mute_id: str) -> Response:
-    """End a mute."""
+    """Ends a mute."""
     services().alerts.unmute(caller().tenant_id, parse_id(mute_id, "mute"), actor=caller().actor)
     return done("/alerts", "No longer muted.")

@@ -44,7 +44,7 @@ insights = page_blueprint("insights")
 @insights.get("/insights")
 @needs(Level.READ)
 def show_insights() -> Response:
-    """Show figures over time, of all or of one agent or trigger, and the extremes."""
+    """Shows figures over time, of all agents or of one agent or trigger, and the highest ones."""
     who, now = caller(), services().clock.now()
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)

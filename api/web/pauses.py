@@ -37,7 +37,7 @@ def ask_to_pause() -> Response:
 @pauses.post("/settings/pause")
 @needs(Level.ADMIN)
 def pause() -> Response:
-    """Pauses."""
+    """Pauses the tenant, or everything."""
     everything = _everything()
     note = shaped(PauseIn, {"note": request.form.get("note") or None}).note
     services().pauses.pause(pause_scope(everything=everything), actor=caller().actor, note=note)
@@ -62,7 +62,7 @@ def ask_to_resume() -> Response:
 @pauses.post("/settings/resume")
 @needs(Level.ADMIN)
 def resume() -> Response:
-    """Resumes."""
+    """Ends the pause."""
     everything = _everything()
     services().pauses.resume(pause_scope(everything=everything), actor=caller().actor)
     return done("/settings", f"Resumed {WHAT[everything]}.")

@@ -28,7 +28,7 @@ finder = page_blueprint("search")
 @finder.get("/search")
 @needs(Level.READ)
 def show() -> Response:
-    """Show what matches part of a name, reason or error, or an id."""
+    """Shows what matches part of a name, reason or error, or an id."""
     words = request.args.get("q", "").replace("\0", "").strip()[:LONGEST]
     found = []
     if words:

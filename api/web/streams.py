@@ -168,7 +168,7 @@ class Streams(Generic[ViewT]):
                 try:
                     changed = self._send(changed)
                 except Exception as error:  # noqa: BLE001  # whatever it is, the other pages must go on
-                    logger.warning("The live pages wait {:g} s: {!r}", PAUSE_SECONDS, error)
+                    logger.warning("Live pages pause for {:g} s: {!r}", PAUSE_SECONDS, error)
                     time.sleep(PAUSE_SECONDS)
 
     def _is_wanted(self) -> bool:

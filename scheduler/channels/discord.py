@@ -90,7 +90,7 @@ class DiscordChannel(ChannelSecrets):
             timestamp = header(request, TIMESTAMP)
             window(now).check(timestamp)
             if not self._signed(header(request, SIGNATURE), text_bytes(timestamp) + request.body):
-                raise Rejected(f"{SIGNATURE} is not a signature by the app's key")
+                raise Rejected(f"{SIGNATURE} is not a signature made with the app's key")
         return parse_object(request.body)
 
     def handshake(self, event: Json) -> Json | None:

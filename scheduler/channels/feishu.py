@@ -135,7 +135,7 @@ def _why_unsigned(request: SignedRequest, key: str, now: datetime) -> Rejected |
         window(now).check(timestamp)
         digest = sha256(text_bytes(timestamp + nonce + key) + request.body).hexdigest()
         if not any_equal([header(request, SIGNATURE)], [digest]):
-            raise Rejected(f"{SIGNATURE} is not a signature by the channel's encrypt_key")
+            raise Rejected(f"{SIGNATURE} is not a signature made with the channel's encrypt_key")
     except Rejected as rejected:
         return rejected
     return None

@@ -83,7 +83,7 @@ class TeamsChannel(ChannelSecrets):
             scheme, _, given = header(request, "Authorization").partition(" ")
             made = base64.b64encode(digest(base64.b64decode(self.security_token), request.body, sha256)).decode()
             if scheme.upper() != "HMAC" or not any_equal([given.strip()], [made]):
-                raise Rejected("Authorization holds no HMAC of the body by the channel's security token")
+                raise Rejected("Authorization has no HMAC of the body made with the channel's security token")
         return parse_object(request.body)
 
     def handshake(self, event: Json) -> Json | None:

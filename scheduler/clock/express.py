@@ -60,11 +60,11 @@ class ExpressLane:
         if self._thread.is_alive():
             self._thread.join()
 
-    def call(self) -> None:
+    def activate(self) -> None:
         """Activates the lane: a pass is full and there is more than one tenant."""
         self._needed.set()
 
-    def send_away(self) -> None:
+    def deactivate(self) -> None:
         """Deactivates the lane: passes have room for everything again."""
         if not self._stopping.is_set():
             self._needed.clear()
@@ -103,8 +103,8 @@ class ExpressLane:
         while self._needed.wait() and not self._stopping.is_set():
             try:
                 self.look()
-            except Exception as error:  # noqa: BLE001  # the passes take what it left
-                logger.warning("The express lane leaves the few to the passes: {}", first_line(error))
+            except Exception as error:  # noqa: BLE001  # nothing is lost by it
+                logger.warning("The express lane failed; the passes take what it left: {}", first_line(error))
                 self.is_working = False
                 self._stopping.wait(PAUSE_AFTER_FAULT)
             else:

@@ -22,7 +22,7 @@ from apscheduler.jobstores.base import BaseJobStore
 from loguru import logger
 from sqlalchemy import Connection
 
-from scheduler.clock.jobs import LedgerJob, Strikes
+from scheduler.clock.jobs import LedgerJob, PassFailures
 from scheduler.clock.ledger_pass import LedgerPass
 from scheduler.clock.pace import Pace
 from scheduler.domain.clock import Clock
@@ -33,13 +33,13 @@ from scheduler.storage.fair_shares import has_neighbours
 from scheduler.storage.faults import blames_rows, first_line
 
 
-class ExpressLane(Protocol):
+class FullPassLane(Protocol):
     """The part of the express lane that a store uses."""
 
     is_working: bool
 
-    def call(self) -> None:
-        """Reports that a pass is full."""
+    def activate(self) -> None:
+        """Activates the lane: a pass is full."""
 
 
 RETRY_SECONDS = 1.0
@@ -47,7 +47,7 @@ RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
+class _PassResult:
     """The result of a pass: the seconds until the next row is due, or the error that rolled it back."""
 
     jobs: Sequence[LedgerJob]
@@ -74,10 +74,10 @@ class LedgerStore(BaseJobStore):
         """Whether the last pass was full beside neighbours."""
         self._wait = RETRY_SECONDS
         """Before the next pass, when this one could not start."""
-        self._strikes = Strikes()
+        self._failures = PassFailures()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
-        self._writing: Future[_Written] | None = None
-        self.express: ExpressLane | None = None
+        self._writing: Future[_PassResult] | None = None
+        self.express: FullPassLane | None = None
         """Whom to call when a pass is full."""
         self.is_full = False
         """Whether the last pass was."""
@@ -143,7 +143,7 @@ class LedgerStore(BaseJobStore):
         self._gives_way = starting.has_neighbours
         if lane is not None and starting.has_neighbours:
             give_way(starting.conn)
-            lane.call()
+            lane.activate()
 
     def get_next_run_time(self) -> datetime | None:
         """Writes, commits and returns when to look again. Never raises: a failed pass is rolled back and retried."""
@@ -155,7 +155,7 @@ class LedgerStore(BaseJobStore):
             if stops_process(error):
                 raise
             self.abandon()
-            logger.opt(exception=error).error("A pass over {} failed and is undone", self._alias)
+            logger.opt(exception=error).error("A pass over {} failed and was rolled back", self._alias)
             return self._in(RETRY_SECONDS)
 
     def _end_pass(self, done: LedgerPass) -> datetime | None:
@@ -165,7 +165,7 @@ class LedgerStore(BaseJobStore):
             self.abandon()  # its rows come back with those of the previous pass, in smaller passes
             return self._failed(before.error, before.jobs)
         if before is not None:
-            self._strikes.forgive()
+            self._failures.reset()
         if unprepared is not None:
             self.abandon()
             return self._failed(unprepared, done.jobs)
@@ -180,7 +180,7 @@ class LedgerStore(BaseJobStore):
         self._pace.end(len(done.jobs), is_full=done.is_full, has_neighbours=done.has_neighbours)
         self._limit = min(self._limit * 2, self.max_rows)
         if self._limit == self.max_rows:
-            self._strikes.forgive()
+            self._failures.reset()
         return self._in(0) if done.is_full else self._after(written)
 
     def _prepare(self, done: LedgerPass) -> BaseException | None:
@@ -193,7 +193,7 @@ class LedgerStore(BaseJobStore):
             return error
         return None
 
-    def _write(self, done: LedgerPass) -> _Written:
+    def _write(self, done: LedgerPass) -> _PassResult:
         """Writes and commits a pass, in the scheduler's thread or the writer's."""
         with closing(done.conn):
             try:
@@ -204,10 +204,10 @@ class LedgerStore(BaseJobStore):
             except BaseException as error:  # as the driver or a kind raises it
                 if stops_process(error):
                     raise
-                return _Written(done.jobs, error=error)
-        return _Written(done.jobs, due_in)
+                return _PassResult(done.jobs, error=error)
+        return _PassResult(done.jobs, due_in)
 
-    def _settle(self) -> _Written | None:
+    def _settle(self) -> _PassResult | None:
         """Handles the result of the previous pass if it was written in parallel."""
         writing, self._writing = self._writing, None
         return None if writing is None else writing.result()
@@ -235,15 +235,15 @@ class LedgerStore(BaseJobStore):
             with self._db.begin() as conn:
                 found = self.first_due_id(conn)
         except Exception as second:  # noqa: BLE001  # the next pass looks again
-            logger.error("What is due in {} cannot be read: {}", self._alias, first_line(second))
+            logger.error("The due rows of {} cannot be read: {}", self._alias, first_line(second))
             return
         if found is not None and self._quarantine(found, error):
             self._wait = 0.0
 
     def _failed(self, error: BaseException, jobs: Sequence[LedgerJob]) -> datetime:
         """Halves the next pass until the unwritable row is alone, then quarantines it."""
-        logger.warning("A pass over {} failed and is undone: {}", self._alias, first_line(error))
-        if not jobs or not self._strikes.blame(error, jobs):
+        logger.warning("A pass over {} failed and was rolled back: {}", self._alias, first_line(error))
+        if not jobs or not self._failures.count(error, jobs):
             return self._in(RETRY_SECONDS)
         if len(jobs) > 1:
             self._limit = len(jobs) // 2
@@ -252,7 +252,7 @@ class LedgerStore(BaseJobStore):
 
     def _quarantine(self, job_id: str, error: BaseException) -> bool:
         """Quarantines a row; returns False when the database refused even that."""
-        self._strikes.forgive()
+        self._failures.reset()
         try:
             with self._db.begin() as conn:
                 self.quarantine(conn, job_id, error)
@@ -261,7 +261,7 @@ class LedgerStore(BaseJobStore):
             return False
         return True
 
-    def _after(self, written: _Written) -> datetime | None:
+    def _after(self, written: _PassResult) -> datetime | None:
         due_in = written.due_in
         if due_in is None:
             return None

@@ -59,7 +59,7 @@ class Duty:
         try:
             self.run()
         except (DatabaseUnavailable, SQLAlchemyError) as error:
-            logger.warning("{!r} could not be done now: {}", self.name, str(error).partition("\n")[0])
+            logger.warning("The duty {!r} failed: {}", self.name, str(error).partition("\n")[0])
 
 
 @contextmanager
@@ -130,7 +130,7 @@ class LedgerScheduler(BackgroundScheduler):
         with _tuned():
             wait = self._process_jobs()
         if not any(store.is_full for store in self._ledgers.values()):
-            self.express.send_away()
+            self.express.deactivate()
         # APScheduler counts its wait from the start of the pass, so subtract the duration of the pass.
         took = self._clock.monotonic() - started
         PASS_DURATION.observe(took)
@@ -149,7 +149,7 @@ class LedgerScheduler(BackgroundScheduler):
             with self._db.begin() as conn:
                 self._heartbeat.stop(conn)
         except Exception as error:  # noqa: BLE001  # on the way out a missing database is no news
-            logger.debug("Could not sign off: {}", error)
+            logger.debug("The heartbeat could not be removed: {}", error)
 
     def _main_loop(self) -> None:
         wait, back_off = 0.0, 0.1
@@ -178,7 +178,7 @@ class LedgerExecutor(BaseExecutor):
         self._store = store
 
     def submit_job(self, job: LedgerJob, run_times: Sequence[datetime]) -> None:
-        """Note `job` for the end of the pass."""
+        """Adds `job` to its store's pass."""
         self._store.submit(job)
 
     def _do_submit_job(self, job: LedgerJob, run_times: Sequence[datetime]) -> None:

@@ -80,7 +80,7 @@ DISABLE_TRIGGERS = text("""
 _KINDS = {kind.value: kind for kind in JobKind}
 
 
-class _Due(NamedTuple):
+class _DueJob(NamedTuple):
     """A due job with its trigger, as CLAIM returns it."""
 
     next_run_time: datetime
@@ -91,14 +91,14 @@ class _Due(NamedTuple):
 class _Readers(NamedTuple):
     """The readers of the three parts of a CLAIM row."""
 
-    due: Callable[[Sequence[Any]], _Due]
+    due: Callable[[Sequence[Any]], _DueJob]
     trigger: Callable[[Sequence[Any]], LockedTrigger]
     definition: Callable[[Sequence[Any]], Definition]
 
 
 def _readers(columns: Iterable[str]) -> _Readers:
     names = list(columns)
-    return _Readers(reader(_Due, names), reader(LockedTrigger, names), reader(Definition, names))
+    return _Readers(reader(_DueJob, names), reader(LockedTrigger, names), reader(Definition, names))
 
 
 class Claim(NamedTuple):
@@ -218,7 +218,7 @@ def _due_job(claim: Claim) -> LedgerJob:
     )
 
 
-def decide(due: _Due, slot: datetime, trigger: LockedTrigger, definition: Definition) -> Claim:
+def decide(due: _DueJob, slot: datetime, trigger: LockedTrigger, definition: Definition) -> Claim:
     """Decides a job that is due at `slot`. An unreadable one is quarantined, alone."""
     trigger_id = due.id_text
     kind = JobKind.FIRE

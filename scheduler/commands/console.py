@@ -97,7 +97,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageFault(f"{question} There is no terminal to ask on: pass --yes to confirm.")
+        raise UsageFault(f"{question} There is no terminal on which to ask; pass --yes to confirm.")
     typer.confirm(printable(question), abort=True, err=True)
 
 

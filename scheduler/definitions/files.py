@@ -94,7 +94,7 @@ class Bundle:
         for nested in NESTED:
             for each in members[nested].items() if nested in members else ():
                 if "agent" in each.members():
-                    raise Fault(each.members()["agent"].place, "it stands within its agent: leave out agent.")
+                    raise Fault(each.members()["agent"].place, "it is within its agent already: leave out agent.")
                 self.items[nested].append(Item(each, node))
 
 

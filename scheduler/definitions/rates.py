@@ -15,6 +15,8 @@ def parse_rate(text: str) -> dict[str, Any]:
     """Returns a rate as the API takes it. Raises InvalidField for another form."""
     found = _RATE.fullmatch(text)
     if found is None:
-        raise InvalidField(f"{text!r} is not like night-watch/push=20/h.", field="rates")
+        raise InvalidField(
+            f"{text!r} is not of the form AGENT/TRIGGER=RATE, such as night-watch/push=20/h.", field="rates"
+        )
     per_hour = float(found["count"]) / HOURS[found["unit"]]
     return {"agent": found["agent"], "trigger": found["trigger"], "per_hour": per_hour}

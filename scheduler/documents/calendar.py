@@ -54,7 +54,7 @@ def read(
 def _parsed(text: str) -> Calendar:
     if "BEGIN:VCALENDAR" not in text[:10_000].upper():
         what = "a web page" if "<html" in text[:10_000].lower() else "something else"
-        raise Unreadable(f"The answer is {what}, not a calendar (ICS).")
+        raise Unreadable(f"The response is {what}, not a calendar (ICS).")
     try:
         calendar = Calendar.from_ical(text)
     except (ValueError, IndexError, KeyError) as error:

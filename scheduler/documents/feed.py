@@ -89,11 +89,13 @@ def _json_feed(text: str, url: str) -> Feed:
     try:
         document, _ = read_json(text)
     except ValueError as error:
-        raise Unreadable(f"The answer is not JSON: {error}.") from None
+        raise Unreadable(f"The response is not JSON: {error}.") from None
     version = document.get("version") if isinstance(document, dict) else None
     items = document.get("items") if isinstance(document, dict) else None
     if not (isinstance(version, str) and version.startswith(PREFIX) and isinstance(items, list)):
-        raise Unreadable("The answer is JSON, but not a JSON Feed: it lacks a version of jsonfeed.org, or items.")
+        raise Unreadable(
+            "The response is JSON, but not a JSON Feed: it lacks a version of jsonfeed.org, or items."
+        )
     base = urljoin(url, _said(document, "home_page_url"))
     entries = [_json_entry(each, base) for each in items[:MAX_ENTRIES] if isinstance(each, dict)]
     return Feed(_said(document, "title"), entries, lambda chosen: [entries[place] for place in chosen])

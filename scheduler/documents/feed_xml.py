@@ -45,11 +45,11 @@ def read_xml(text: str, url: str) -> Feed:
     """Reads a feed. Raises Unreadable."""
     _refuse_declarations(text)
     text = _DECLARATION.sub("", text, count=1)
-    feed = _quickly(text, url)
-    return _thoroughly(text, url) if feed is None else feed
+    feed = _read_strictly(text, url)
+    return _read_leniently(text, url) if feed is None else feed
 
 
-def _quickly(text: str, url: str) -> Feed | None:
+def _read_strictly(text: str, url: str) -> Feed | None:
     """Reads a well-formed feed; None: it is not well-formed, or has an unusual shape."""
     parser = etree.XMLParser(
         encoding="utf-8", resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
@@ -82,7 +82,7 @@ def _quickly(text: str, url: str) -> Feed | None:
     return Feed(str(known.feed.get("title") or ""), heads, whole)
 
 
-def _thoroughly(text: str, url: str) -> Feed:
+def _read_leniently(text: str, url: str) -> Feed:
     """Reads a feed as far as it can be read."""
     _refuse_depth(text)
     known = _parsed(text.encode("utf-8", "replace"))

@@ -39,7 +39,7 @@ def text_of(body: bytes, content_type: str | None = None) -> str:
             content_type = f"text/plain; charset={name}"
     text = decode(body, content_type)
     if text is None or "\0" in text:
-        raise Unreadable("The answer is not text.")
+        raise Unreadable("The response is not text.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -151,4 +151,4 @@ def check_text(name: str, value: str, longest: int, *, required: bool = False) -
         raise InvalidField(f"{name} is {len(value)} characters long; {longest} are allowed.", field=name)
     for char in value:
         if unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t":
-            raise InvalidField(f"{name} holds the control character U+{ord(char):04X}.", field=name)
+            raise InvalidField(f"{name} contains the control character U+{ord(char):04X}.", field=name)

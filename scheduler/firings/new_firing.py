@@ -240,7 +240,7 @@ class Recorded:
 
 
 def gate(trigger: LockedTrigger, now: datetime) -> str | None:
-    """Why `trigger` may not fire at `now`: `disabled`, `expired` or `max_fires`; None when it may."""
+    """Returns why `trigger` may not fire at `now`: `disabled`, `expired` or `max_fires`; None when it may."""
     if not trigger.is_enabled:
         return "disabled"
     if trigger.expires_at is not None and trigger.expires_at <= now:
@@ -251,7 +251,7 @@ def gate(trigger: LockedTrigger, now: datetime) -> str | None:
 
 
 def wake_at(firing: NewFiring, now: datetime) -> datetime:
-    """When the agent may be woken for `firing`: after the window's delay and the trigger's cooldown."""
+    """Returns when the agent may be woken for `firing`: after the window's delay and the trigger's cooldown."""
     trigger = firing.trigger
     allowed = now if firing.ignore_pace else paced(trigger, now)
     if firing.immediate or trigger.urgent:

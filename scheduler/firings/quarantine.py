@@ -35,4 +35,6 @@ def quarantine_trigger(conn: Connection, trigger_id: UUID, error: BaseException)
                 why=note,
             )
     except Exception as second:  # noqa: BLE001
-        logger.error("Trigger {} is stopped ({}), which cannot be noted: {}", trigger_id, note, first_line(second))
+        logger.error(
+            "Trigger {} is stopped ({}), but that could not be recorded: {}", trigger_id, note, first_line(second)
+        )

@@ -236,7 +236,7 @@ class _CounterIncrease:
         }
 
     def values(self, windows: Sequence[_Window]) -> dict[str, Any]:
-        """The parameters of COUNT_TRIGGERS; `windows` is parallel to the firings too."""
+        """Returns the parameters of COUNT_TRIGGERS; `windows` is parallel to the firings too."""
         wakes = [windows[place].due_at or self._now for place in self._last]
         return self._values | {"now": self._now, "wakes": time_array(wakes)}
 

@@ -289,7 +289,7 @@ class Dispatcher:
         try:
             rows = await self._lanes.transact(len(runs), read_attempts, [run.invocation_id for run in runs])
         except (ReveilleError, SQLAlchemyError) as error:
-            logger.warning("The runs cannot be looked after: {}", error)
+            logger.warning("The runs could not be checked: {}", error)
             return
         for run in runs:
             attempt, state, cancel_requested = rows.get(run.invocation_id, (0, "", False))

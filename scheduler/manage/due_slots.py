@@ -135,7 +135,7 @@ def _decide(trigger: LockedTrigger, row: StoredTrigger) -> tuple[SlotDecision, s
     except BaseException as error:  # an unreadable trigger can still be changed or stopped
         if stops_process(error):
             raise
-        logger.warning("What is due of trigger {} cannot be decided: {!r}", row.id, first_line(error))
+        logger.warning("The due slots of trigger {} cannot be decided: {!r}", row.id, first_line(error))
         return SlotDecision((), None, Slots(_due_slot(row), _due_slot(row), 1, False)), type(error).__name__
 
 

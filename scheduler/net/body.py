@@ -88,7 +88,7 @@ def decoder_of(encoding: str) -> Decoder:
         case ["deflate"]:
             return _Inflate(None)
     # Refuses nested codings too: each level multiplies the size that a few bytes can expand to.
-    raise AnswerBroken(f"The answer is encoded as {encoding[:40]!r}; only {ACCEPT_ENCODING} were offered.")
+    raise AnswerBroken(f"The response is encoded as {encoding[:40]!r}; only {ACCEPT_ENCODING} were offered.")
 
 
 class _Identity:
@@ -116,10 +116,10 @@ class _Inflate:
             try:
                 out += self._stream.decompress(chunk, limit - len(out))
             except zlib.error:
-                raise AnswerBroken("The answer's compressed body is damaged.") from None
+                raise AnswerBroken("The response's compressed body is damaged.") from None
             chunk = self._stream.unused_data
         return out
 
     def finish(self) -> None:
         if self._stream is not None and not self._stream.eof:
-            raise AnswerBroken("The answer's compressed body ends early.")
+            raise AnswerBroken("The response's compressed body ends early.")

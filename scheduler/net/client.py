@@ -14,7 +14,7 @@ import httpx
 
 from scheduler.domain.errors import InvalidField
 from scheduler.net.body import ACCEPT_ENCODING, read_body
-from scheduler.net.connection import KEPT_SECONDS, Connection, Connector, Kept, write_request
+from scheduler.net.connection import KEPT_SECONDS, Connection, Connector, KeptConnections, write_request
 from scheduler.net.errors import AnswerBroken, ConnectFailed, TimedOut, TooLarge, TooManyRedirects, UrlRefused
 from scheduler.net.headers import Headers, after_redirect, check_headers
 from scheduler.net.policy import AllowedPrivate, ParsedUrl, check_url
@@ -74,7 +74,7 @@ class GuardedClient:
         """`keeps_alive`: requests that follow each other closely may share a connection."""
         self._gate = Gate(allow_private=allow_private, resolver=resolver, connector=connector)
         self._connect_timeout = connect_timeout
-        self._kept = Kept(KEPT_SECONDS if keeps_alive else 0.0)
+        self._kept = KeptConnections(KEPT_SECONDS if keeps_alive else 0.0)
         self.transport = GuardedTransport(self._gate)
         """The same for the clients of libraries: `httpx_client` and `httpx2_client`."""
 
@@ -139,7 +139,7 @@ class GuardedClient:
         finally:
             self._kept.add(connection, began)
         if cut and not truncate:
-            raise TooLarge(f"The answer of {call.target.host} is larger than {max_bytes} bytes.")
+            raise TooLarge(f"The response from {call.target.host} is larger than {max_bytes} bytes.")
         return Answer(head.status, headers, body, cut, str(call.target))
 
     async def _sent(self, call: _Call) -> tuple[Connection, Head]:
@@ -205,4 +205,4 @@ def _errors(target: ParsedUrl) -> Iterator[None]:
     except httpx.LocalProtocolError as error:
         raise InvalidField(f"The request is not valid HTTP: {error}.", field="method") from None
     except httpx.TransportError as error:
-        raise AnswerBroken(f"The answer of {where} broke off: {error or type(error).__name__}.") from None
+        raise AnswerBroken(f"The response from {where} was cut off: {error or type(error).__name__}.") from None

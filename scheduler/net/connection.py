@@ -203,7 +203,7 @@ class Connector:
         return connection
 
 
-class Kept:
+class KeptConnections:
     """Connections without a request, by place: scheme, name, checked address and port.
 
     To open one costs more than all else in a quick request, and next to nothing in a slow one. So a connection is

@@ -51,13 +51,13 @@ class TimedOut(NetworkError):
 
 
 class AnswerBroken(NetworkError):
-    """The server's answer is not valid HTTP, or it ended early."""
+    """The server's response is not valid HTTP, or it ended early."""
 
     problem = "answer-broken"
 
 
 class TooLarge(NetworkError):
-    """The server's answer is larger than allowed."""
+    """The server's response is larger than allowed."""
 
     permanent = True
     problem = "answer-too-large"

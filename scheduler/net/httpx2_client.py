@@ -84,7 +84,7 @@ class _Answer(httpx2.AsyncByteStream):
                 left -= len(chunk)
                 if left < 0:
                     raise TooLarge(
-                        f"The answer of {self._request.url.host} is larger than {self._max_bytes} bytes."
+                        f"The response from {self._request.url.host} is larger than {self._max_bytes} bytes."
                     )
                 yield chunk
 

@@ -24,14 +24,14 @@ def httpx_client(client: GuardedClient, *, headers: Mapping[str, str], max_bytes
     httpx's own errors.
     """
     return httpx.AsyncClient(
-        transport=_Bounded(client.transport, max_bytes),
+        transport=_SharedTransport(client.transport, max_bytes),
         headers={"User-Agent": "Reveille", **headers, "Accept-Encoding": "identity", "Connection": "close"},
         timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
         trust_env=False,
     )
 
 
-class _Bounded(httpx.AsyncBaseTransport):
+class _SharedTransport(httpx.AsyncBaseTransport):
     """Lends out a transport. `aclose` does nothing, as the transport is shared."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, max_bytes: int) -> None:
@@ -64,7 +64,7 @@ class _BoundedStream(httpx.AsyncByteStream):
             chunk = self._decoder.decode(sent, self._left + 1)
             self._left -= len(chunk)
             if self._left < 0:
-                raise TooLarge(f"The answer of {self._host} is larger than {self._max_bytes} bytes.")
+                raise TooLarge(f"The response from {self._host} is larger than {self._max_bytes} bytes.")
             yield chunk
         self._decoder.finish()
 

@@ -93,7 +93,7 @@ class AllowedPrivate:
                 hosts.add(_allowed_name(place))
         return cls(frozenset(hosts), tuple(networks), frozenset(at_ports), tuple(networks_at_ports))
 
-    def opens(self, host: str, address: IPAddress, port: int | None = None) -> bool:
+    def allows(self, host: str, address: IPAddress, port: int | None = None) -> bool:
         """Whether `address` may be reached as `host` on `port` although it is not public."""
         if host in self.hosts or any(address in network for network in self.networks):
             return True
@@ -148,7 +148,7 @@ def _judged(scheme: str, host: str, port: int, target: str, allow_private: Allow
         return ParsedUrl(scheme, str(address), port, target, address)
     name = _name(host)
     if (name == "localhost" or name.endswith(".localhost")) and not any(
-        allow_private.opens(name, address, port) for address in _LOOPBACK
+        allow_private.allows(name, address, port) for address in _LOOPBACK
     ):
         raise UrlRefused(f"{name} is this machine itself; to reach it, {_remedy(name, port)}.")
     return ParsedUrl(scheme, name, port, target, None)
@@ -167,7 +167,7 @@ def address_refusal(
 ) -> UrlRefused | None:
     """Returns the error for an address that is neither public nor allowed by the operator, else None."""
     what = why_not_public(address)
-    if what is None or allow_private.opens(host, address, port):
+    if what is None or allow_private.allows(host, address, port):
         return None
     subject = f"{host} is" if host == str(address) else f"{host} resolves to {address}, which is"
     return UrlRefused(

@@ -80,7 +80,9 @@ class Verdict:
     reason: str
 
 
-async def admit(target: ParsedUrl, *, resolver: Resolver, allow_private: AllowedPrivate) -> list[IPAddress]:
+async def allowed_addresses(
+    target: ParsedUrl, *, resolver: Resolver, allow_private: AllowedPrivate
+) -> list[IPAddress]:
     """Returns the addresses to connect to for `target`, best first, never empty. Resolves once.
 
     One bad address refuses the whole name: mixing public and private addresses is an attack or a mistake. Raises
@@ -101,7 +103,7 @@ async def decide(url: str, *, resolver: Resolver, allow_private: AllowedPrivate)
     """Checks `url` without connecting. A host that does not resolve is blocked too."""
     try:
         target = check_url(url, allow_private)
-        address, *_ = await admit(target, resolver=resolver, allow_private=allow_private)
+        address, *_ = await allowed_addresses(target, resolver=resolver, allow_private=allow_private)
     except (UrlRefused, ResolveFailed) as error:
         return Verdict("block", None, error.message)
     what = why_not_public(address)

@@ -64,8 +64,8 @@ class Body(Protocol):
         """Returns what these bytes add to the body."""
         ...
 
-    def lack(self) -> str | None:
-        """Tells what an incomplete one lacks when the connection ends; None if that ends it."""
+    def missing_at_end(self) -> str | None:
+        """Returns what is missing when the connection ends; None if that ends the body."""
         ...
 
 
@@ -111,10 +111,10 @@ class ResponseReader:
                 if not self.has_begun
                 else "The head is incomplete."
             )
-        lack = None if self.is_complete else self._body.lack()
-        if lack is not None:
+        missing = None if self.is_complete else self._body.missing_at_end()
+        if missing is not None:
             raise httpx.RemoteProtocolError(
-                f"peer closed connection without sending complete message body ({lack})"
+                f"peer closed connection without sending complete message body ({missing})"
             )
         self.is_complete, self.is_followed = True, False
 
@@ -125,7 +125,7 @@ class ResponseReader:
                 del self._head[:1]
             end = _END.search(self._head)
             if len(self._head if end is None else self._head[: end.start()]) > MAX_HEAD_BYTES:
-                raise httpx.RemoteProtocolError("The head of the answer is too long.")
+                raise httpx.RemoteProtocolError("The head of the response is too long.")
             if end is None:
                 return b""
             head = read_head(bytes(self._head[: end.start()]))
@@ -146,7 +146,7 @@ def read_head(head: bytes) -> Head:
     first, *lines = _LINE_END.split(head)
     status = _STATUS.fullmatch(first)
     if status is None:
-        raise httpx.RemoteProtocolError("The answer does not begin with a status line.")
+        raise httpx.RemoteProtocolError("The response does not begin with a status line.")
     fields = _fields(lines)
     framed = [*_framed(fields)]
     others = [field for field in fields if field[0].lower() not in _FRAMING]
@@ -211,7 +211,7 @@ class _Length:
         self.is_followed = len(piece) == len(data)
         return piece
 
-    def lack(self) -> str:
+    def missing_at_end(self) -> str:
         return f"received {self._length - self._left} bytes, expected {self._length}"
 
 
@@ -224,7 +224,7 @@ class _UntilTheEnd:
     def feed(self, data: bytes) -> bytes:
         return data
 
-    def lack(self) -> None:
+    def missing_at_end(self) -> None:
         return None
 
 
@@ -253,7 +253,7 @@ class _Chunked:
             pieces.append(piece)
         return b"".join(pieces)
 
-    def lack(self) -> str:
+    def missing_at_end(self) -> str:
         return "incomplete chunked read"
 
     def _read_size(self) -> bool:

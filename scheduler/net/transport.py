@@ -14,7 +14,7 @@ import httpx
 
 from scheduler.net.connection import Connection, Connector, Place, write_request
 from scheduler.net.policy import AllowedPrivate, ParsedUrl, check_url
-from scheduler.net.resolver import Resolver, SystemResolver, admit
+from scheduler.net.resolver import Resolver, SystemResolver, allowed_addresses
 
 _MAX_ADDRESSES_TRIED = 4
 
@@ -38,7 +38,7 @@ class Gate:
 
         Raises UrlRefused and ResolveFailed.
         """
-        addresses = await admit(target, resolver=self._resolver, allow_private=self.allow_private)
+        addresses = await allowed_addresses(target, resolver=self._resolver, allow_private=self.allow_private)
         return [
             Place(target.scheme, target.host, str(each), target.port) for each in addresses[:_MAX_ADDRESSES_TRIED]
         ]

@@ -126,7 +126,7 @@ class ResilientJobManager(JobManager):
                 return await super().finish_job(job, status, delete_job)
             except ConnectorException as error:
                 if isinstance(error.__cause__, psycopg.errors.RaiseException):
-                    logger.warning("Job {} was taken away while it ran", job.id)
+                    logger.warning("Job {} was taken over while it ran", job.id)
                     return None
                 await _wait_out(error, f"The end of job {job.id}", pause)
         return None

@@ -19,7 +19,7 @@ from scheduler.domain.text import MAX_REPLY_BYTES
 from scheduler.domain.tools import Tool
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
-from scheduler.runtimes.transcripts import Journal
+from scheduler.runtimes.transcripts import TranscriptWriter
 from scheduler.storage.remote_tasks import RemoteTasks
 from scheduler.storage.secrets import SecretBox
 from scheduler.triggers.options import Option
@@ -61,7 +61,7 @@ class RuntimeParts:
     """The tools that an agent may call while it runs."""
     remote_tasks: RemoteTasks | None = None
     """Where the `a2a` runtime stores its tasks; without it a retry sends again."""
-    journal: Journal | None = None
+    transcripts: TranscriptWriter | None = None
     """Where the `llm` runtime writes its transcript; it cannot run without."""
     read_variable: Callable[[str], str | None] = lambda _: None
     """Reads an environment variable that holds a model's key."""

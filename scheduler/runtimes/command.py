@@ -114,7 +114,7 @@ class CommandRun:
         output, errors = _Head(MAX_REPLY_BYTES), _Tail(ERROR_BYTES)
         pipes: list[asyncio.Future[None]] = []
         try:
-            async with _leashed(self._command, traceparent) as process:
+            async with _running(self._command, traceparent) as process:
                 assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018  # as asked for
                 work = (_feed(process.stdin, body), output.read(process.stdout), errors.read(process.stderr))
                 pipes += map(asyncio.ensure_future, work)
@@ -166,8 +166,8 @@ async def _feed(stream: StreamWriter, body: bytes) -> None:
 
 
 @asynccontextmanager
-async def _leashed(command: Sequence[str], traceparent: str | None) -> AsyncIterator[Process]:
-    """A started program. When the block exits, it is ended with everything it started."""
+async def _running(command: Sequence[str], traceparent: str | None) -> AsyncIterator[Process]:
+    """Starts a program. When the block ends, the program and everything that it started are ended."""
     lifeline, holder = os.pipe()
     # Shielded, so that a cancellation during the start does not lose it.
     starting = asyncio.ensure_future(_start(command, lifeline, traceparent))

@@ -212,7 +212,7 @@ class Following:
         try:
             return urljoin(answer.url, said) if isinstance(said, str) and said else None
         except ValueError:
-            raise ConfigurationError(f"The answer contains an invalid address: {said[:EXCERPT]!r}.") from None
+            raise ConfigurationError(f"The response contains an invalid address: {said[:EXCERPT]!r}.") from None
 
     def _cancel_address(self, answer: Answer) -> str | None:
         if self._follow.cancel_path is None:

@@ -90,20 +90,20 @@ async def open_tools(
         yield []
         return
     module = await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.mcp_session")
-    lines = [_Line(server, parts, module.connect, timing) for server in servers]
+    connections = [_ServerConnection(server, parts, module.connect, timing) for server in servers]
     try:
-        await asyncio.gather(*(line.open() for line in lines))
-        tools, doubled = _distinct((tool for line in lines for tool in line.tools()), taken)
-        for text in (*(line.failed for line in lines if line.failed), *doubled):
+        await asyncio.gather(*(each.open() for each in connections))
+        tools, doubled = _distinct((tool for each in connections for tool in each.tools()), taken)
+        for text in (*(each.failed for each in connections if each.failed), *doubled):
             logger.warning("{}", text)
             tell(text)
         yield tools
     finally:
-        await _close(lines, timing.close)
+        await _close(connections, timing.close)
 
 
-class _Line:
-    """A server, held by its own task: the library requires that the task that opened a connection closes it."""
+class _ServerConnection:
+    """A connection to a server, in a task of its own: the library requires that the task that opened it closes it."""
 
     def __init__(self, server: McpServer, parts: RuntimeParts, connect: Connect, timing: Timing) -> None:
         self._server = server
@@ -130,7 +130,7 @@ class _Line:
         """Returns its tools; none if it did not respond."""
         return [self._tool(offered) for offered in self._session.tools] if self._session else []
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         """Disconnects; takes a moment."""
         self._leave.set()
 
@@ -199,11 +199,11 @@ def _distinct(tools: Iterable[Tool], taken: Collection[str]) -> tuple[list[Tool]
     return list(kept.values()), doubled
 
 
-async def _close(lines: Sequence[_Line], seconds: float) -> None:
+async def _close(connections: Sequence[_ServerConnection], seconds: float) -> None:
     """Disconnects all servers in parallel, by force if they hang."""
-    tasks = [line.holding for line in lines]
-    for line in lines:
-        line.leave()
+    tasks = [each.holding for each in connections]
+    for each in connections:
+        each.disconnect()
     try:
         await asyncio.wait(tasks, timeout=seconds)
     finally:

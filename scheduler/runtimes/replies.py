@@ -31,7 +31,7 @@ def read_reply(text: str, *, is_cut: bool) -> Replied:
 
 
 def parse_object(text: str, *, is_cut: bool) -> dict[str, Any]:
-    """A JSON object; nothing for any other text. Of one that was cut, what came of it."""
+    """Parses a JSON object; returns nothing for any other text, and of one that was cut the part that arrived."""
     text = text.strip(AROUND)
     if not text.startswith("{"):
         return {}

@@ -24,16 +24,16 @@ PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
 """The pauses between attempts while the database is unavailable, about a minute in all."""
 
 
-class Journal:
+class TranscriptWriter:
     """Records what runs do, each step in its own transaction. One per worker."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="journal")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="transcripts")
 
-    def of(self, invocation_id: UUID, attempt: int) -> RunJournal:
-        """Returns the journal of one attempt."""
-        return RunJournal(self, invocation_id, attempt)
+    def of(self, invocation_id: UUID, attempt: int) -> RunTranscript:
+        """Returns the transcript of one attempt."""
+        return RunTranscript(self, invocation_id, attempt)
 
     def close(self) -> None:
         """Stops the threads."""
@@ -55,34 +55,34 @@ class Journal:
         raise DatabaseUnavailable
 
 
-class RunJournal:
-    """The journal of one attempt.
+class RunTranscript:
+    """The transcript of one attempt.
 
     Raises Superseded when the attempt is no longer running, and DatabaseUnavailable.
     """
 
-    def __init__(self, journal: Journal, invocation_id: UUID, attempt: int) -> None:
-        self._journal = journal
+    def __init__(self, writer: TranscriptWriter, invocation_id: UUID, attempt: int) -> None:
+        self._writer = writer
         self._run = (invocation_id, attempt)
 
     async def open(self, title: str, context: str) -> EarlierAttempts:
         """Returns what earlier attempts did."""
-        return await self._journal.write(transcripts.open_transcript, *self._run, title=title, context=context)
+        return await self._writer.write(transcripts.open_transcript, *self._run, title=title, context=context)
 
     async def add_response(self, position: int, response: str, said: str, spent: ResponseUsage) -> None:
         """Stores a response. If it is written twice because a commit's answer was lost, it is stored once."""
-        await self._journal.write(transcripts.add_response, *self._run, position, response, said=said, spent=spent)
+        await self._writer.write(transcripts.add_response, *self._run, position, response, said=said, spent=spent)
 
     async def add_note(self, session_id: UUID, note: str) -> None:
         """Adds a note for people about something that the model did not say or do."""
-        await self._journal.write(transcripts.add_note, *self._run, session_id, note)
+        await self._writer.write(transcripts.add_note, *self._run, session_id, note)
 
     async def start_call(self, session_id: UUID, key: str, name: str, arguments: str) -> None:
         """Records that a tool is about to be called."""
-        await self._journal.write(
+        await self._writer.write(
             transcripts.start_call, *self._run, session_id, key=key, name=name, arguments=arguments
         )
 
     async def end_call(self, session_id: UUID, key: str, ended: FinishedCall) -> None:
         """Records its result."""
-        await self._journal.write(transcripts.end_call, session_id, key, ended)
+        await self._writer.write(transcripts.end_call, session_id, key, ended)

@@ -44,7 +44,7 @@ class ListInvocations(Arguments):
     limit: int = Field(10, ge=1, le=50, description="The maximum number of results.")
 
 
-def ledger_tools(services: Services) -> Sequence[Tool]:
+def history_tools(services: Services) -> Sequence[Tool]:
     """Returns the tools that read the ledger, for the calling agent only."""
 
     def get_firing(caller: ToolCaller, asked: GetFiring) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class SendMessage(Arguments):
     text: Text
 
 
-def talk_tools(services: Services) -> Sequence[Tool]:
+def messaging_tools(services: Services) -> Sequence[Tool]:
     """Returns the tools by which one agent reaches others, within the limits on chains and pairs of agents."""
     db = services.db
 

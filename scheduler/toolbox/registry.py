@@ -10,12 +10,12 @@ from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.toolbox.acks import ack_tools
 from scheduler.toolbox.base import Services
-from scheduler.toolbox.history import ledger_tools
-from scheduler.toolbox.messaging import talk_tools
+from scheduler.toolbox.history import history_tools
+from scheduler.toolbox.messaging import messaging_tools
 from scheduler.toolbox.notes import note_tools
 from scheduler.toolbox.triggers import trigger_tools
 
-GROUPS = (trigger_tools, ledger_tools, ack_tools, talk_tools, note_tools)
+GROUPS = (trigger_tools, history_tools, ack_tools, messaging_tools, note_tools)
 
 
 def make_tools(db: Database, triggers: Triggers, clock: Clock, base_url: str) -> Sequence[Tool]:

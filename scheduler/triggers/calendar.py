@@ -118,7 +118,7 @@ class CalendarConfig(LookConfig):
                 field="refresh_min",
             )
         if sum(len(name) + len(value) for name, value in self.headers.items()) > MAX_HEADER_CHARS:
-            raise InvalidField(f"headers hold more than {MAX_HEADER_CHARS} characters.", field="headers")
+            raise InvalidField(f"headers have more than {MAX_HEADER_CHARS} characters.", field="headers")
         context.check_request(self.url, self.headers)
 
     def look_with(self, cursor: Any, resources: CheckResources) -> CheckResult:

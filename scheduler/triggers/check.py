@@ -84,7 +84,7 @@ class CheckConfig(LookConfig):
         if ran.status != 0:
             why = f": {ran.errors}" if ran.errors else "."
             raise CheckFailed(f"The program {self.name} ended with status {ran.status}{why}")
-        return _sighting(ran.output, kept)
+        return _check_result(ran.output, kept)
 
     def fingerprint(self) -> str:
         """Depends only on the program: a different timeout keeps the cursor."""
@@ -95,7 +95,7 @@ class CheckConfig(LookConfig):
         return cursor["cursor"]
 
 
-def _sighting(output: bytes, kept: Mapping[str, Any]) -> CheckResult:
+def _check_result(output: bytes, kept: Mapping[str, Any]) -> CheckResult:
     try:
         text = output.decode().strip()
     except UnicodeDecodeError:

@@ -158,7 +158,7 @@ def found_files(root: str, pattern: str) -> Iterator[tuple[str, State, float]]:
     """
     top = os.path.realpath(root)
     if not Path(top).is_dir():
-        raise DirectoryUnreadable("The directory is not there.")
+        raise DirectoryUnreadable("The directory does not exist.")
     for place, _, names, descriptor in os.fwalk(top, onerror=_unreadable, follow_symlinks=False):
         below = os.path.relpath(place, top)
         for name in names:

@@ -221,7 +221,7 @@ def _written(text: bytes) -> datetime | None:
 
 @contextmanager
 def _errors(host: str) -> Iterator[None]:
-    """Turn what goes wrong with a mail server into a MailboxUnreadable."""
+    """Converts errors of a mail server to MailboxUnreadable."""
     try:
         yield
     except MailboxLoginError:
@@ -231,6 +231,6 @@ def _errors(host: str) -> Iterator[None]:
     except TimeoutError:
         raise MailboxUnreadable(f"{host} did not answer within {SECONDS:g} s.") from None
     except (ImapToolsError, imaplib.IMAP4.error) as error:
-        raise MailboxUnreadable(f"{host} refuses, or the mailbox is not there: {str(error)[:200]}") from None
+        raise MailboxUnreadable(f"{host} refuses, or has no such mailbox: {str(error)[:200]}") from None
     except OSError as error:
         raise MailboxUnreadable(f"No connection to {host}: {error.strerror or error}.") from None

@@ -56,7 +56,7 @@ class RequestConfig(TriggerConfig):
             if name.lower() in OWN_HEADERS:
                 raise InvalidField(f"The header {name} is set by the poll itself; leave it out.", field="headers")
         if sum(len(name) + len(value) for name, value in self.headers.items()) > MAX_HEADER_CHARS:
-            raise InvalidField(f"headers hold more than {MAX_HEADER_CHARS} characters.", field="headers")
+            raise InvalidField(f"headers have more than {MAX_HEADER_CHARS} characters.", field="headers")
         if self.body is not None and self.method == "GET":
             raise InvalidField("A GET has no body; leave it out, or set method to POST.", field="body")
         try:

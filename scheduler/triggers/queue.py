@@ -117,7 +117,7 @@ class QueueConfig(LookConfig):
         place = self._place(resources)
         with closing(QUEUES[place.url.scheme](place)) as queue:
             if resources.trigger_id is None:
-                return CheckResult(cursor, shown=queue.sight())
+                return CheckResult(cursor, shown=queue.describe())
             taken = queue.take(None if cursor is None else cursor["queue"], MOST)
         gone = taken.gone + (cursor or {"gone": 0})["gone"]
         occurrences = [_occurrence(each, self.stream) for each in taken.entries]

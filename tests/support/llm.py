@@ -17,7 +17,7 @@ from scheduler.domain.tools import Tool
 from scheduler.net.client import GuardedClient
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.llm import LlmRun
-from scheduler.runtimes.transcripts import Journal
+from scheduler.runtimes.transcripts import TranscriptWriter
 from scheduler.storage.engine import Database
 from scheduler.storage.models import create_model
 from tests.integration.net.net_servers import LOOPBACK, Exchange, serve
@@ -165,10 +165,10 @@ class Thinkers:
 
     def __init__(self, db: Database, client: GuardedClient, tools: Sequence[Tool], stall_seconds: float) -> None:
         self._db = db
-        self._journal = Journal(db)
+        self._transcripts = TranscriptWriter(db)
         self._stall_seconds = stall_seconds
         self._parts = RuntimeParts(
-            client, SystemClock(), {}, tools, journal=self._journal, read_variable=VARIABLES.get
+            client, SystemClock(), {}, tools, transcripts=self._transcripts, read_variable=VARIABLES.get
         )
         self.dispatcher = make_dispatcher(db, self._runtime)
 
@@ -178,7 +178,7 @@ class Thinkers:
 
     def close(self) -> None:
         self.dispatcher.close()
-        self._journal.close()
+        self._transcripts.close()
 
     def _runtime(self, spec: RuntimeSpec) -> Runtime:
         return LlmRun(spec, self._parts, stall_seconds=self._stall_seconds)

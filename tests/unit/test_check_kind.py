@@ -17,7 +17,7 @@ from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.permissions import Permitted
 from scheduler.intake.polls.programs import CHILD_GUARD
 from scheduler.triggers.base import CheckContext, parse_config
-from scheduler.triggers.check import CheckConfig, CheckFailed, _sighting
+from scheduler.triggers.check import CheckConfig, CheckFailed, _check_result
 from scheduler.triggers.looks import CheckResult
 from tests.support.check_resources import check_resources
 from tests.unit.test_poll_config import NOW
@@ -122,7 +122,7 @@ def test_only_what_the_operator_listed_can_be_named_and_agents_need_leave() -> N
 )
 def test_whatever_is_printed_fires_is_silent_or_fails(output: bytes) -> None:
     try:
-        sighting = _sighting(output, NEW)
+        sighting = _check_result(output, NEW)
     except CheckFailed:
         return
     assert json.dumps([sighting.cursor, sighting.data])

@@ -9,7 +9,7 @@ import pytest
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from scheduler.clock.jobs import MOST_STRIKES, LedgerJob, Strikes
+from scheduler.clock.jobs import MOST_PASS_FAILURES, LedgerJob, PassFailures
 from scheduler.storage.faults import blames_rows, may_blame_rows
 
 
@@ -63,14 +63,17 @@ def test_an_error_of_the_driver_is_judged_by_itself_whoever_wraps_it(
 
 
 def test_a_connection_that_is_cut_a_few_times_costs_no_row() -> None:
-    strikes, cut = Strikes(), psycopg.OperationalError()
-    assert [strikes.blame(cut, jobs("a")) for _ in range(2 * MOST_STRIKES - 1)] == [False] * (2 * MOST_STRIKES - 1)
-    assert strikes.blame(cut, jobs("a")), "alone, again and again"
+    failures, cut = PassFailures(), psycopg.OperationalError()
+    most = 2 * MOST_PASS_FAILURES - 1
+    assert [failures.count(cut, jobs("a")) for _ in range(most)] == [False] * most
+    assert failures.count(cut, jobs("a")), "alone, again and again"
 
 
 def test_the_row_that_ends_every_connection_is_looked_for_by_halving() -> None:
-    strikes, cut = Strikes(), psycopg.OperationalError()
-    assert [strikes.blame(cut, jobs("a", "b")) for _ in range(MOST_STRIKES + 1)] == [False] * MOST_STRIKES + [True]
-    assert [strikes.blame(cut, jobs(each)) for each in "abbb"] == [False, False, False, True]
-    strikes.forgive()
-    assert not strikes.blame(cut, jobs("a", "b"))
+    failures, cut = PassFailures(), psycopg.OperationalError()
+    assert [failures.count(cut, jobs("a", "b")) for _ in range(MOST_PASS_FAILURES + 1)] == [
+        False
+    ] * MOST_PASS_FAILURES + [True]
+    assert [failures.count(cut, jobs(each)) for each in "abbb"] == [False, False, False, True]
+    failures.reset()
+    assert not failures.count(cut, jobs("a", "b"))

@@ -167,7 +167,7 @@ def test_any_text_is_refused_or_has_one_meaning(url: str) -> None:
     ],
 )
 def test_the_list_opens_what_it_names(listed: str, host: str, address: str, opened: bool) -> None:
-    assert AllowedPrivate.parse(listed).opens(host, ip_address(address)) is opened
+    assert AllowedPrivate.parse(listed).allows(host, ip_address(address)) is opened
 
 
 @pytest.mark.parametrize(
@@ -228,9 +228,9 @@ def test_a_port_opens_that_port_alone(listed: str, opened: str, closed: str) -> 
 
 def test_a_name_with_a_port_is_open_at_it_alone() -> None:
     allowed = AllowedPrivate.parse("Intranet:9000")
-    assert allowed.opens("intranet", ip_address("10.0.0.5"), 9000)
-    assert not allowed.opens("intranet", ip_address("10.0.0.5"), 80)
-    assert not allowed.opens("intranet", ip_address("10.0.0.5"))
+    assert allowed.allows("intranet", ip_address("10.0.0.5"), 9000)
+    assert not allowed.allows("intranet", ip_address("10.0.0.5"), 80)
+    assert not allowed.allows("intranet", ip_address("10.0.0.5"))
 
 
 def test_an_opened_network_does_not_open_its_transition_forms() -> None:

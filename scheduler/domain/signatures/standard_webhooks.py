@@ -43,7 +43,7 @@ def _signed_parts(request: SignedRequest, version: str, window: TimeWindow) -> t
     items = [item.partition(",") for item in listed.split(" ")]
     given = [signature for name, comma, signature in items if comma and name == version]
     if not given:
-        raise Rejected(f"{family}-signature holds no signature of version {version}")
+        raise Rejected(f"{family}-signature has no signature of version {version}")
     return given, text_bytes(f"{message_id}.{timestamp}.") + request.body
 
 
@@ -71,7 +71,7 @@ class StandardWebhooks:
         # and raises on a missing comma or bad base64. It is used for signing, below.
         given, signed = _signed_parts(request, "v1", window)
         if not any_equal(given, [b64(hmac.digest(key, signed, "sha256")) for key in keys]):
-            raise Rejected("no v1 signature is by a known secret")
+            raise Rejected("no v1 signature is made with a known secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class StandardWebhooksEd25519:
         """
         given, signed = _signed_parts(request, "v1a", window)
         if not any(_ed25519_valid(key, signature, signed) for key in keys for signature in given):
-            raise Rejected("no v1a signature is by a known key")
+            raise Rejected("no v1a signature is made with a known key")
 
 
 def _ed25519_valid(key: bytes, signature: str, signed: bytes) -> bool:

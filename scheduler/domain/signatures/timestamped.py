@@ -40,7 +40,7 @@ class Stripe:
             raise Rejected("Stripe-Signature does not have the form t=UNIX,v1=HEX")
         window.check(times[0])
         if not any_equal(given, _hex_digests(keys, text_bytes(times[0]) + b"." + request.body)):
-            raise Rejected("Stripe-Signature holds no v1 signature by a known secret")
+            raise Rejected("Stripe-Signature has no v1 signature made with a known secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +60,4 @@ class Slack:
         window.check(timestamp)
         digests = _hex_digests(keys, b"v0:" + text_bytes(timestamp) + b":" + request.body)
         if not any_equal([given], [f"v0={digest}" for digest in digests]):
-            raise Rejected("X-Slack-Signature is not a v0 signature by a known secret")
+            raise Rejected("X-Slack-Signature is not a v0 signature made with a known secret")

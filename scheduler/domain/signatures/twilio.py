@@ -46,7 +46,7 @@ class Twilio:
         signed = [text_bytes(url + fields) for url in _port_variants(request.url, parts)]
         expected = [b64(hmac.digest(key, content, "sha1")) for key in keys for content in signed]
         if not any_equal([given], expected):
-            raise Rejected("X-Twilio-Signature does not sign this URL and these fields by a known secret")
+            raise Rejected("X-Twilio-Signature does not sign this URL and these fields with a known secret")
 
 
 def _split(url: str) -> SplitResult:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from scheduler.firings.new_firing import LockedTrigger, NewFiring
-from scheduler.intake.messages.firings import CandidateMessage, MissCache, admit, matching
+from scheduler.intake.messages.firings import CandidateMessage, MissCache, admit, match_and_audit
 from scheduler.intake.messages.statements import find_unfired, read_messages
 
 MAX_READ = 200
@@ -29,6 +29,6 @@ def check_messages(conn: Connection, triggers: Sequence[LockedTrigger]) -> list[
         return []
     messages = read_messages(conn, list(dict.fromkeys(message_id for _, message_id in unfired))[:MAX_READ])
     looks = [(listener, messages[message_id]) for listener, message_id in unfired if message_id in messages]
-    found = matching(conn, looks, MATCH_SECONDS, MISSES)
+    found = match_and_audit(conn, looks, MATCH_SECONDS, MISSES)
     heard = [CandidateMessage(due[listener.trigger_id], message) for listener, message in found]
     return admit(conn, heard).firings

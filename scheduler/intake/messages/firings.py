@@ -167,7 +167,7 @@ class MatchResult:
     events: list[Event]
 
 
-def matching(conn: Connection, looks: Sequence[Look], seconds: float, misses: MissCache) -> list[Look]:
+def match_and_audit(conn: Connection, looks: Sequence[Look], seconds: float, misses: MissCache) -> list[Look]:
     """Matches like `match_texts` and writes the audit events."""
     looked = match_texts(looks, seconds, misses)
     record_events(conn, looked.events)

@@ -20,8 +20,8 @@ from scheduler.intake.messages.firings import (
     MissCache,
     admit,
     is_costly,
+    match_and_audit,
     match_texts,
-    matching,
 )
 from scheduler.intake.messages.statements import (
     Listener,
@@ -207,7 +207,7 @@ def _fire(conn: Connection, message_id: UUID, answers: UUID | None) -> tuple[lis
     looks = [(each, message) for each in listeners]
     undecided = [each for each in looks if is_costly(each[0])]
     at_once = [each for each in looks if each not in undecided]
-    found = matching(conn, at_once, MATCH_SECONDS, MissCache(len(looks)))
+    found = match_and_audit(conn, at_once, MATCH_SECONDS, MissCache(len(looks)))
     return (*_fire_found(conn, found), undecided)
 
 

@@ -87,7 +87,7 @@ def _of_look(look: Look) -> PollTrial:
             return PollTrial("found", told.value, told.is_cut, told.sent, data is not None, note, data)
         case LookFailed(note):
             return PollTrial("failed", error=note)
-    raise AssertionError("a look of this kind gives nothing else")
+    raise AssertionError("a check of this kind returns nothing else")
 
 
 def _of_poll(config: PollConfig, last: Poll | None, look: Look) -> PollTrial:
@@ -105,7 +105,7 @@ def _of_poll(config: PollConfig, last: Poll | None, look: Look) -> PollTrial:
             return PollTrial("found", told.value, told.is_cut, told.sent, data is not None, note, parts)
         case LookFailed(note):
             return PollTrial("failed", error=note)
-    raise AssertionError("a look without validators found nothing unchanged")
+    raise AssertionError("a check without validators cannot return Unchanged")
 
 
 ACTION = "trigger.tried"

@@ -14,7 +14,7 @@ from scheduler.domain.permissions import Permitted
 from scheduler.intake.polls.programs import run_program
 from scheduler.net.client import Answer, GuardedClient
 from scheduler.net.policy import AllowedPrivate, check_server
-from scheduler.net.resolver import SystemResolver, admit
+from scheduler.net.resolver import SystemResolver, allowed_addresses
 from scheduler.triggers.check_resources import CheckResources
 
 Value = TypeVar("Value")
@@ -47,7 +47,9 @@ def resources_of(parts: Parts, loop: asyncio.AbstractEventLoop, trigger_id: UUID
     def address_of(host: str, port: int) -> str:
         # the config's check has validated the port
         target = check_server(host, port, parts.allow_private, own_port=port)
-        return str(wait(admit(target, resolver=SystemResolver(), allow_private=parts.allow_private))[0])
+        return str(
+            wait(allowed_addresses(target, resolver=SystemResolver(), allow_private=parts.allow_private))[0]
+        )
 
     return CheckResources(
         parts.permitted, parts.clock.now, run_program, fetch, address_of, parts.reader_processes.read, trigger_id

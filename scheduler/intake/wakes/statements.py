@@ -181,14 +181,14 @@ def _columns(pairs: Collection[Pair]) -> dict[str, object]:
 
 
 def chain_of(conn: Connection, agent_id: UUID, root_id: UUID | None, longest: int) -> list[str]:
-    """The names of up to `longest` agents that led to what `agent_id` does now, oldest first, and its own."""
+    """Returns the names of up to `longest` agents that led to what `agent_id` does now, oldest first, and its own."""
     return list(
         conn.scalars(CHAIN, {"agent_id": agent_id, "root_id": root_id, "longest": longest}),
     )
 
 
 def name_of(conn: Connection, agent_id: UUID) -> str:
-    """An agent's name."""
+    """Returns an agent's name."""
     return str(conn.scalar(text("SELECT name FROM agents WHERE id = :id"), {"id": agent_id}))
 
 
@@ -207,7 +207,7 @@ class PairLimit:
         self._made: list[tuple[UUID, Pair]] = []
 
     def admit(self, pair: Pair, firing_id: UUID) -> timedelta | None:
-        """Let the firing wake, and count that; or how long the pair must wait instead."""
+        """Counts the firing as a wake of the pair; if it may not wake yet, returns how long the pair must wait."""
         if pair.agent_id in self._with_window:
             return None
         wait = pair_wait(self._states[pair].wakes, self._now)
@@ -217,6 +217,6 @@ class PairLimit:
         return wait
 
     def write(self) -> None:
-        """Store what was counted."""
+        """Stores what was counted."""
         if self._made:
             count_wakes(self._conn, self._made)

@@ -25,7 +25,7 @@ class Answer(BaseModel):
 
 
 def answer_tool(words: Translation) -> ToolDefinition:
-    """The tool with which the model answers; calling it ends the run."""
+    """Returns the tool with which the model answers; calling it ends the run."""
     texts = {"user_message": words.user_message, "internal_notes": words.internal_notes}
     properties = {name: {"type": "string", "description": text} for name, text in texts.items()}
     schema = {"type": "object", "properties": properties, "required": [*texts], "additionalProperties": False}

@@ -14,7 +14,7 @@ from loguru import logger
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.llm import CallState, EarlierAttempts, FinishedCall
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.runtimes.transcripts import RunJournal
+from scheduler.runtimes.transcripts import RunTranscript
 
 LAST_SECONDS = 2.0
 """How long a call may continue when its run is stopped, so that its result is not lost."""
@@ -30,11 +30,11 @@ class Calls:
     """
 
     def __init__(
-        self, tools: Sequence[Tool], caller: ToolCaller, journal: RunJournal, past: EarlierAttempts
+        self, tools: Sequence[Tool], caller: ToolCaller, transcript: RunTranscript, past: EarlierAttempts
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._caller = caller
-        self._journal = journal
+        self._transcript = transcript
         self._past = past
 
     async def make(self, key: str, name: str, arguments: str | Mapping[str, Any] | None) -> FinishedCall:
@@ -53,9 +53,9 @@ class Calls:
     async def _make(self, key: str, name: str, arguments: str | Mapping[str, Any] | None) -> FinishedCall:
         written = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
         session_id = self._past.session_id
-        await self._journal.start_call(session_id, key, name, written)
+        await self._transcript.start_call(session_id, key, name, written)
         ended = await self._outcome(name, written)
-        await self._journal.end_call(session_id, key, ended)
+        await self._transcript.end_call(session_id, key, ended)
         return ended
 
     async def _outcome(self, name: str, written: str) -> FinishedCall:

@@ -43,7 +43,7 @@ from scheduler.runtimes.llm.truncation import (
     visible_text,
     with_note,
 )
-from scheduler.runtimes.transcripts import RunJournal
+from scheduler.runtimes.transcripts import RunTranscript
 
 OUTCOMES: dict[CallState, Literal["success", "interrupted"]] = {
     CallState.DONE: "success",
@@ -69,14 +69,14 @@ class Conversation:
         self,
         spec: RuntimeSpec,
         parts: RuntimeParts,
-        journal: RunJournal,
+        transcript: RunTranscript,
         past: EarlierAttempts,
         request: RunRequest,
     ) -> None:
         if spec.thinking is None:
             raise ConfigurationError("An llm agent needs a model.")
         self._thinking: LlmRunSpec = spec.thinking
-        self._journal = journal
+        self._transcript = transcript
         self._past = past
         self._request = request
         self._words = WORDS.get(self._thinking.language, WORDS["en"])
@@ -98,7 +98,7 @@ class Conversation:
     async def hold(self, tools: Sequence[Tool], limits: Limits) -> Outcome:
         """Converses until the reply is complete. Raises Superseded, DatabaseUnavailable and TimeoutError."""
         caller = ToolCaller(self._thinking.tenant_id, self._request.agent.id, self._request.invocation_id)
-        calls = Calls(tools, caller, self._journal, self._past)
+        calls = Calls(tools, caller, self._transcript, self._past)
         messages: list[ModelMessage] = [self._tell(self._opening())]
         for position in itertools.count():
             is_last = position >= limits.tool_rounds or bool(self._begun)
@@ -210,7 +210,7 @@ class Conversation:
         return await calls.make(key, call.tool_name, call.args)
 
     async def _note(self, note: str) -> None:
-        await self._journal.add_note(self._past.session_id, note)
+        await self._transcript.add_note(self._past.session_id, note)
 
     async def _write(self, position: int, answered: ModelAnswer) -> None:
         response = answered.response
@@ -218,7 +218,7 @@ class Conversation:
         usage = response.usage
         cost = answered.spec.cost(usage.input_tokens, usage.output_tokens)
         spent = ResponseUsage(usage.input_tokens, usage.output_tokens, cost)
-        await self._journal.add_response(position, json.dumps(plain), self._said(response), spent)
+        await self._transcript.add_response(position, json.dumps(plain), self._said(response), spent)
 
     def _said(self, response: ModelResponse) -> str:
         """Returns the part of a response that people see in the transcript."""

@@ -32,12 +32,12 @@ class LlmRun:
     """Lets the model respond and call tools until it has replied."""
 
     def __init__(self, spec: RuntimeSpec, parts: RuntimeParts, *, stall_seconds: float = STALL_SECONDS) -> None:
-        if spec.thinking is None or parts.journal is None:
-            raise ConfigurationError("This process cannot run llm agents: it has no models or no journal.")
+        if spec.thinking is None or parts.transcripts is None:
+            raise ConfigurationError("This process cannot run llm agents: it has no models or no transcripts.")
         self._spec = spec
         self._thinking = spec.thinking
         self._parts = parts
-        self._journal = parts.journal
+        self._transcript = parts.transcripts
         rounds = int(spec.config.get("tool_rounds", DEFAULT_TOOL_ROUNDS))
         if spec.thinking.is_among_agents:
             rounds = min(rounds, AGENTS_TOOL_ROUNDS)
@@ -48,20 +48,20 @@ class LlmRun:
 
         The transcript has everything that was done.
         """
-        journal = self._journal.of(request.invocation_id, request.attempt)
+        transcript = self._transcript.of(request.invocation_id, request.attempt)
         try:
             library = await _load()
             async with asyncio.timeout(self._spec.timeout_seconds):
-                past = await journal.open(self._thinking.title, request.context)
-                talk = library.Conversation(self._spec, self._parts, journal, past, request)
+                past = await transcript.open(self._thinking.title, request.context)
+                conversation = library.Conversation(self._spec, self._parts, transcript, past, request)
                 taken = {library.ANSWER, *(tool.name for tool in self._parts.tools)}
                 notes: list[str] = []
                 asked = open_tools(self._thinking.mcp_servers, self._parts, taken=taken, tell=notes.append)
                 async with asked as theirs:
                     for note in notes:
-                        await journal.add_note(past.session_id, note)
+                        await transcript.add_note(past.session_id, note)
                     tools = self._allowed([*self._parts.tools, *theirs])
-                    outcome: Outcome = await talk.hold(tools, self._limits)
+                    outcome: Outcome = await conversation.hold(tools, self._limits)
                 return outcome
         except TimeoutError:
             seconds = self._spec.timeout_seconds

@@ -78,7 +78,7 @@ class Queue(Protocol):
         """Acknowledges these entries."""
         ...
 
-    def sight(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, Any]:
         """Describes the queue without taking anything."""
         ...
 

@@ -54,37 +54,37 @@ class RedisStream:
     def acknowledge(self, ids: Sequence[str]) -> None:
         """Acknowledges with XACK."""
         with _errors(self._place):
-            self._say("XACK", self._place.stream, self._place.group, *ids)
+            self._run("XACK", self._place.stream, self._place.group, *ids)
 
-    def sight(self) -> Mapping[str, Any]:
+    def describe(self) -> Mapping[str, Any]:
         """Returns how many entries there are, and the newest."""
         with _errors(self._place):
             try:
-                newest = self._say("XREVRANGE", self._place.stream, "+", "-", "COUNT", 1)
+                newest = self._run("XREVRANGE", self._place.stream, "+", "-", "COUNT", 1)
             except TooMuchData:
                 self.close()
                 newest = []
-            told = {"entries": self._say("XLEN", self._place.stream)}
+            told = {"entries": self._run("XLEN", self._place.stream)}
             return told | ({"newest": _text(newest[0][0])} if newest else {})
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnects."""
         if self._made is not None:
             self._made.disconnect()
             self._made = None
 
     def _take(self, cursor: Mapping[str, Any] | None, count: int, *, is_whole: bool) -> TakenEntries:
-        place, known = self._place, self._begun() if cursor is None else dict(cursor)
+        place, known = self._place, self._group_position() if cursor is None else dict(cursor)
         try:
             removed = self._take_over(count)
         except ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
-            known, removed = self._begun_again(str(known.get("last", NOWHERE))), 0
+            known, removed = self._recreated_position(str(known.get("last", NOWHERE))), 0
         pending = self._read("0", count)
         lost = [_text(each[0]) for each in pending if each[1] is None]
         if lost:  # removed from the stream after they were taken
-            self._say("XACK", place.stream, place.group, *lost)
+            self._run("XACK", place.stream, place.group, *lost)
         fresh, added = self._new(count - len(pending), is_counted=is_whole and not place.is_shared)
         entries = [_entry(each) for each in [*pending, *fresh] if each[1] is not None]
         if fresh:
@@ -100,7 +100,7 @@ class RedisStream:
         place = self._place
         idle = int(place.claim_seconds * 1000)
         command = ("XAUTOCLAIM", place.stream, place.group, CONSUMER, idle, NOWHERE, "COUNT", count, "JUSTID")
-        told = self._say(*command)
+        told = self._run(*command)
         return len(told[2]) if len(told) > 2 else 0  # Redis 7 reports it
 
     def _new(self, count: int, *, is_counted: bool) -> tuple[list[Any], int | None]:
@@ -110,34 +110,34 @@ class RedisStream:
         if not is_counted:
             return self._read(">", count), None
         stream = self._place.stream
-        told = self._at_once(("XINFO", "STREAM", stream), self._reading(">", count))
+        told = self._run_atomically(("XINFO", "STREAM", stream), self._reading(">", count))
         info = dict(zip(told[0][::2], told[0][1::2], strict=True))
         return _of_stream(told[1]), info.get(b"entries-added")
 
     def _read(self, start: str, count: int) -> list[Any]:
-        return _of_stream(self._say(*self._reading(start, count)))
+        return _of_stream(self._run(*self._reading(start, count)))
 
     def _reading(self, start: str, count: int) -> tuple[str | int, ...]:
         place = self._place
         return "XREADGROUP", "GROUP", place.group, CONSUMER, "COUNT", count, "STREAMS", place.stream, start
 
-    def _begun(self) -> dict[str, Any]:
+    def _group_position(self) -> dict[str, Any]:
         """Returns the position of the group, creating it if needed."""
         place = self._place
         self._make_group(NOWHERE if place.starts_with_all else "$")
-        for told in self._say("XINFO", "GROUPS", place.stream):
+        for told in self._run("XINFO", "GROUPS", place.stream):
             group = dict(zip(told[::2], told[1::2], strict=True))
             if group[b"name"] == place.group.encode():
                 return {"last": _text(group[b"last-delivered-id"])}
         raise QueueUnreadable(f"The group {place.group} was removed just now.")
 
-    def _begun_again(self, last: str) -> dict[str, Any]:
+    def _recreated_position(self, last: str) -> dict[str, Any]:
         """Returns the position of a lost group: its last one, or the start of a recreated stream.
 
         Entries that are delivered again do not fire again.
         """
         try:
-            told = self._say("XINFO", "STREAM", self._place.stream)
+            told = self._run("XINFO", "STREAM", self._place.stream)
             newest = _text(dict(zip(told[::2], told[1::2], strict=True))[b"last-generated-id"])
         except TooMuchData:
             self.close()
@@ -152,7 +152,7 @@ class RedisStream:
 
     def _make_group(self, start: str) -> None:
         try:
-            self._say("XGROUP", "CREATE", self._place.stream, self._place.group, start, "MKSTREAM")
+            self._run("XGROUP", "CREATE", self._place.stream, self._place.group, start, "MKSTREAM")
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
@@ -160,15 +160,15 @@ class RedisStream:
     def _too_large(self, cursor: Mapping[str, Any] | None) -> TakenEntries:
         """Names the first pending entry, which is too large to read."""
         place = self._place
-        first = self._say("XPENDING", place.stream, place.group, "-", "+", 1, CONSUMER)
+        first = self._run("XPENDING", place.stream, place.group, "-", "+", 1, CONSUMER)
         return TakenEntries([Entry(_text(each[0]), None) for each in first], dict(cursor or {}), more=True)
 
-    def _say(self, *command: str | int) -> Any:
+    def _run(self, *command: str | int) -> Any:
         made = self._connection()
         made.send_command(*command)
         return made.read_response()
 
-    def _at_once(self, *commands: Sequence[str | int]) -> Any:
+    def _run_atomically(self, *commands: Sequence[str | int]) -> Any:
         """Runs commands atomically."""
         made = self._connection()
         made.send_packed_command(made.pack_commands([("MULTI",), *commands, ("EXEC",)]))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from scheduler.net.client import GuardedClient
-from scheduler.net.connection import Connector, Kept, Place, write_request
+from scheduler.net.connection import Connector, KeptConnections, Place, write_request
 from scheduler.net.errors import AnswerBroken, UrlRefused
 from scheduler.net.policy import AllowedPrivate
 from scheduler.net.resolver import Resolver
@@ -161,7 +161,7 @@ async def test_a_connection_is_not_kept_after_a_slow_answer() -> None:
         connection = await Connector(default_ssl_context()).connect(place, 30)
         await connection.send("GET", write_request("GET", b"/a", [], b""))
         assert [piece async for piece in connection.chunks()] == [b"ok"]
-        kept = Kept(60.0)
+        kept = KeptConnections(60.0)
         kept.add(connection, now())
         assert kept.take([place]) is connection
         kept.add(connection, now() - 60)

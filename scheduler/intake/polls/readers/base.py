@@ -61,12 +61,12 @@ STRONG_AFTER = timedelta(seconds=1)
 
 
 def etag_of(answer: Answer) -> str | None:
-    """The answer's `ETag`."""
+    """Returns the response's `ETag`."""
     return _validator(answer, "etag")
 
 
 def last_modified_of(answer: Answer) -> str | None:
-    """The `Last-Modified` that tells two contents apart: one that was more than a second old when it was sent."""
+    """Returns the `Last-Modified` if it tells two contents apart: it was more than a second old when sent."""
     text = _validator(answer, "last-modified")
     try:
         modified, sent = (_moment(each) for each in (text or "", answer.headers.get("date", "")))
@@ -81,7 +81,7 @@ def _moment(text: str) -> datetime:
 
 
 def _validator(answer: Answer, name: str) -> str | None:
-    """A validator that can be sent back as it is."""
+    """Returns a validator if it can be sent back unchanged."""
     value = answer.headers.get(name, "").strip()
     fits = 0 < len(value) <= MAX_VALIDATOR_CHARS and value.isascii() and value.isprintable()
     return value if fits else None

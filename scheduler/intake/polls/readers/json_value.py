@@ -42,7 +42,7 @@ class JsonReader(Reader):
         except RecursionError:
             return LookFailed(TOO_DEEP)
         except ValueError as error:  # codec errors too
-            return LookFailed(f"The answer is not JSON: {error}.")
+            return LookFailed(f"The response is not JSON: {error}.")
         if deeper_than(MAX_DEPTH, seen.value):
             return LookFailed(TOO_DEEP)
         if len(text) > MAX_VALUE_CHARS:

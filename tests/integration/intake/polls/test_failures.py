@@ -34,13 +34,16 @@ def wait_of(polls: Polls, poll: TriggerView) -> timedelta:
 
 
 BAD_ANSWERS = {
-    "not JSON": (answered(body=b"<html>"), "The answer is not JSON: Expecting value"),
-    "cut off JSON": (answered(body=b'{"a": '), "The answer is not JSON: Expecting value"),
-    "two values": (answered(body=b"1 2"), "The answer is not JSON: Extra data"),
-    "NaN": (answered(body=b"NaN"), "The answer is not JSON: NaN"),
-    "minus infinity": (answered(body=b"[-Infinity]"), "The answer is not JSON: -Infinity"),
-    "beyond all numbers": (answered(body=b"1e9999999999999999999"), "The answer is not JSON: the number 1e99999"),
-    "not UTF-8": (answered(body=b'"\xff"'), "The answer is not JSON: 'utf-8' codec"),
+    "not JSON": (answered(body=b"<html>"), "The response is not JSON: Expecting value"),
+    "cut off JSON": (answered(body=b'{"a": '), "The response is not JSON: Expecting value"),
+    "two values": (answered(body=b"1 2"), "The response is not JSON: Extra data"),
+    "NaN": (answered(body=b"NaN"), "The response is not JSON: NaN"),
+    "minus infinity": (answered(body=b"[-Infinity]"), "The response is not JSON: -Infinity"),
+    "beyond all numbers": (
+        answered(body=b"1e9999999999999999999"),
+        "The response is not JSON: the number 1e99999",
+    ),
+    "not UTF-8": (answered(body=b'"\xff"'), "The response is not JSON: 'utf-8' codec"),
     "endless nesting": (answered(body=b"[" * 200_000), "nested too deeply"),
     "empty": (answered(), "The answer is empty."),
     "blank": (answered(body=b" \r\n"), "The answer is empty."),
