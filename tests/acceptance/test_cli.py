@@ -83,13 +83,13 @@ def test_a_process_without_its_settings_says_so_in_one_line(
     assert done.stderr.count("\n") == 1
 
 
-def test_without_a_command_it_shows_its_help_and_is_not_content() -> None:
+def test_without_a_command_it_shows_its_help_and_fails() -> None:
     done = subprocess.run(command(), env=environment(), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (2, "")
     assert done.stdout.startswith("Usage: reveille")
 
 
-def test_it_says_its_version() -> None:
+def test_the_version_is_printed() -> None:
     done = subprocess.run(command("--version"), env=environment(), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{version('reveille-server')}\n", "")
 

@@ -40,13 +40,13 @@ def test_a_full_disk_is_told_in_one_line(arguments: list[str], tmp_path: Path) -
 
 
 @needs_full
-def test_complaints_that_cannot_be_written_leave_the_exit_code() -> None:
+def test_an_error_that_cannot_be_printed_keeps_its_exit_code() -> None:
     with FULL.open("wb") as full:
         assert subprocess.run(command("frobnicate"), stderr=full, env=environment(), timeout=60).returncode == 2
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["doctor"], ["preview"]])
-def test_a_reader_that_went_away_ends_it_quietly(arguments: list[str], tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_the_command_quietly(arguments: list[str], tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -82,7 +82,7 @@ def test_closed_streams_do_no_harm(tmp_path: Path) -> None:
         {"PYTHONIOENCODING": "latin-1"},
     ],
 )
-def test_a_locale_without_the_character_shows_something_else(charset: dict[str, str], tmp_path: Path) -> None:
+def test_a_character_that_the_locale_lacks_is_replaced(charset: dict[str, str], tmp_path: Path) -> None:
     place = tmp_path / "Ädä–€ 夜"
     place.mkdir()
     settings = environment(REVEILLE_DATA_DIR=str(place), PORT="9", **charset)
@@ -108,13 +108,13 @@ def test_a_locale_without_the_character_shows_something_else(charset: dict[str, 
         [b"agents", b"create", b"x", b"--runtime", b"@/"],
     ],
 )
-def test_what_cannot_be_sent_is_a_usage_error(arguments: list[bytes]) -> None:
+def test_an_argument_that_cannot_be_sent_is_a_usage_error(arguments: list[bytes]) -> None:
     line = [*map(os.fsencode, command()), *arguments]
     code, lines = ended(subprocess.run(line, capture_output=True, env=environment(), timeout=60))
     assert (code, len(lines)) == (2, 1)
 
 
-def test_ctrl_c_ends_it_with_130_and_no_word() -> None:
+def test_ctrl_c_exits_with_130_and_prints_nothing() -> None:
     with subprocess.Popen(
         command("preview"),
         stdin=subprocess.PIPE,

@@ -48,7 +48,7 @@ def variables(**more: str) -> dict[str, str]:
     return {"PATH": os.defpath, "HOME": "/", **more}
 
 
-def test_it_runs_from_any_directory_and_wakes_an_agent(installed: Path, project: Path) -> None:
+def test_an_installed_service_runs_from_any_directory_and_wakes_an_agent(installed: Path, project: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -27,7 +27,7 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
-def test_roles_come_and_go_under_load(
+def test_workers_of_each_role_come_and_go_under_load(
     db: Database, database_url: str, databases: Databases, tmp_path: Path
 ) -> None:
     woken = [make_woken(db, f"agent-{n}") for n in range(5)]

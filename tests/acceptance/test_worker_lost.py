@@ -209,7 +209,7 @@ def test_ctrl_c_while_it_stops_hands_runs_back_at_once(db: Database, workers: Wo
     assert [each["outcome"] for each in row_of(db, invocation_id).tries] == ["handed_back"]
 
 
-def test_a_worker_that_is_told_to_stop_lets_a_run_end_that_is_nearly_done(db: Database, workers: Workers) -> None:
+def test_a_stopping_worker_lets_a_run_end_that_is_nearly_done(db: Database, workers: Workers) -> None:
     fire(db, make_woken(db))
     invocation_id = only_invocation(db)
     worker = workers.start(grace=15.0)

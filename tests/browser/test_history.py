@@ -39,7 +39,7 @@ def test_a_sample_of_a_webhook_leads_to_its_wake(site: Site) -> None:
     site.check_accessible()
 
 
-def test_a_dead_one_is_replayed(site: Site) -> None:
+def test_a_failed_invocation_is_replayed(site: Site) -> None:
     dead = bring_to(site.api.db, make_woken(site.api.db), InvocationState.DEAD)
     site.sign_in()
     site.page.get_by_role("link", name=re.compile("^Failed")).click()
@@ -54,7 +54,7 @@ def test_a_dead_one_is_replayed(site: Site) -> None:
     expect(site.page.get_by_text("Nothing has failed")).to_be_visible()
 
 
-def test_the_dead_are_replayed_in_bulk(site: Site) -> None:
+def test_failed_invocations_are_replayed_in_bulk(site: Site) -> None:
     for number in range(3):
         bring_to(site.api.db, make_woken(site.api.db, f"a{number}"), InvocationState.DEAD)
     site.sign_in()

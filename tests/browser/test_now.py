@@ -71,7 +71,7 @@ def test_a_picture_says_how_old_it_is_while_the_server_is_unavailable(site: Site
     expect(site.page.locator("#picture")).to_have_class("stack")
 
 
-def test_a_press_that_is_held_over_a_new_picture_counts(site: Site) -> None:
+def test_a_press_held_while_the_picture_changes_counts(site: Site) -> None:
     site.api.trigger(site.api.agent("ada")["id"], "tick")
     site.page.route("**/now/stream*", lambda route: route.abort())
     site.page.clock.install()

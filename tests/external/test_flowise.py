@@ -66,7 +66,7 @@ def test_a_flow_replies_to_the_context(made: tuple[str, str]) -> None:
     assert outcome == Replied("It was asked: is it on?")
 
 
-def test_a_flow_that_there_is_not_is_a_failure_for_good(made: tuple[str, str]) -> None:
+def test_an_unknown_flow_is_a_permanent_failure(made: tuple[str, str]) -> None:
     outcome = run(made[0], "00000000-0000-4000-8000-000000000000", make_request())
     assert isinstance(outcome, Failed)
     assert outcome.permanent

@@ -121,11 +121,11 @@ def test_the_last_node_gives_the_reply(url: str) -> None:
     assert run(url, "says") == Replied("n8n saw 1 of ada", spent=ResponseUsage(3, 0, Decimal(0)))
 
 
-def test_a_202_is_a_promise(url: str) -> None:
+def test_a_202_awaits_a_report(url: str) -> None:
     assert run(url, "later") == Accepted()
 
 
-def test_a_workflow_that_stops_is_a_failed_attempt_and_a_wrong_token_one_for_good(url: str) -> None:
+def test_a_workflow_that_stops_is_a_failed_attempt_and_a_wrong_token_a_permanent_failure(url: str) -> None:
     stopped = run(url, "stops")
     assert isinstance(stopped, Failed)
     assert not stopped.permanent

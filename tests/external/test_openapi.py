@@ -101,7 +101,7 @@ def test_the_request_is_one_that_the_product_accepts(name: str, document: Schema
     assert set(sent) - UNDOCUMENTED.get(name, set()) <= known, "what is sent is a field of the document"
 
 
-def test_what_is_read_is_in_the_answer(name: str, document: Schema) -> None:
+def test_the_fields_that_are_read_are_in_the_response(name: str, document: Schema) -> None:
     settings = settings_of(name)
     schema = schema_of(document, document["paths"][PRESETS[name][0]]["post"]["responses"]["200"]["content"])
     assert settings.reply_path is not None

@@ -77,7 +77,7 @@ def test_a_hook_wakes_the_agent_and_is_over_when_the_agent_is(url: str) -> None:
     assert run(url, "openclaw", HOOK_TOKEN, request) == Replied("ok"), "the same run, by the idempotency key"
 
 
-def test_what_is_refused_is_a_failure_for_good(url: str) -> None:
+def test_a_refused_request_is_a_permanent_failure(url: str) -> None:
     for token, parameters in (("wrong", {}), (HOOK_TOKEN, {"agent_id": "nobody"})):
         outcome = run(url, "openclaw", token, parameters=parameters)
         assert isinstance(outcome, Failed)

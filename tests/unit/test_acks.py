@@ -14,7 +14,7 @@ FIRING = new_id()
 GOOD = {"firing_id": str(FIRING), "status": "handled"}
 
 
-def test_what_can_be_read_is_read() -> None:
+def test_valid_acknowledgements_are_read() -> None:
     later = {"firing_id": str(FIRING), "status": "deferred", "until": "2030-01-31T10:00:00+01:00"}
     naive = later | {"until": "2030-01-31T09:00:00"}
     at = datetime(2030, 1, 31, 9, tzinfo=UTC)
@@ -48,7 +48,7 @@ def test_what_can_be_read_is_read() -> None:
         ({"firing_id": str(FIRING), "status": "handled", "until": "2030-01-01T00:00:00Z"}, "not with handled"),
     ],
 )
-def test_a_wrong_one_is_told_and_costs_nothing_but_itself(entry: object, said: str) -> None:
+def test_an_invalid_acknowledgement_does_not_affect_the_others(entry: object, said: str) -> None:
     acks, [wrong] = read_acks([GOOD, entry, GOOD])
     assert len(acks) == 2
     assert wrong.error is not None
@@ -58,7 +58,7 @@ def test_a_wrong_one_is_told_and_costs_nothing_but_itself(entry: object, said: s
 
 
 @pytest.mark.parametrize("value", [None, 7, "handled", {}, {"firing_id": "x"}])
-def test_what_is_no_list_is_told_as_a_whole(value: object) -> None:
+def test_anything_but_a_list_is_one_error(value: object) -> None:
     acks, [wrong] = read_acks(value)
     assert acks == []
     assert wrong.error is not None

@@ -165,7 +165,7 @@ def test_hours_that_no_slot_meets_have_none_and_do_not_take_for_ever() -> None:
         "09:00 - 18:00",
     ],
 )
-def test_what_is_no_span_of_hours_is_refused(span: str) -> None:
+def test_an_invalid_span_of_hours_is_refused(span: str) -> None:
     with pytest.raises(InvalidField) as refused:
         parse_config(IntervalConfig, {"minutes": 30, "only_between": span}, CheckContext(START))
     assert refused.value.field == "config.only_between"

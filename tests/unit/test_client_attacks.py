@@ -120,6 +120,6 @@ def test_a_redirect_and_a_page_are_errors_that_say_what_to_do() -> None:
         client(httpx.Response(502, html="<h1>Bad gateway</h1>")).agents.list()
 
 
-def test_an_address_that_is_none_is_one_of_this_packages_errors() -> None:
+def test_an_invalid_address_is_one_of_this_packages_errors() -> None:
     with pytest.raises(ConnectionFailed):
         Reveille("http://[", "key").agents.list()

@@ -140,7 +140,7 @@ def known() -> set[str]:
     return commands(get_command(app))
 
 
-def test_those_commands_exist(known: set[str]) -> None:
+def test_the_commands_of_routes_exist(known: set[str]) -> None:
     assert set(COMMANDS.values()) <= known
 
 

@@ -69,7 +69,7 @@ def test_a_moment_is_a_slot_exactly_if_the_row_says_so(row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", rows("invalid"))
-def test_what_is_no_expression_is_refused_with_or_without_seconds(row: Row) -> None:
+def test_an_invalid_expression_is_refused_with_or_without_seconds(row: Row) -> None:
     for seconds in (None, "first"):
         with pytest.raises(InvalidField) as refusal:
             CronSchedule.parse(row["expr"], None, seconds=seconds)

@@ -18,7 +18,7 @@ from scheduler.storage.failures import kind_of, longest_part
         ("Commit deadbeef01 is unknown", "Commit 1234567890abcdef is unknown"),
     ],
 )
-def test_texts_of_one_kind(one: str, other: str) -> None:
+def test_texts_that_differ_in_details_are_of_one_kind(one: str, other: str) -> None:
     assert kind_of(one) == kind_of(other)
     assert longest_part(kind_of(one)) in one
 
@@ -32,11 +32,11 @@ def test_texts_of_one_kind(one: str, other: str) -> None:
         ("Timed out after 600 s", "Timed out after 600 tokens"),
     ],
 )
-def test_texts_of_different_kinds(one: str, other: str) -> None:
+def test_texts_that_differ_otherwise_are_of_different_kinds(one: str, other: str) -> None:
     assert kind_of(one) != kind_of(other)
 
 
-def test_a_text_of_nothing_that_stays() -> None:
+def test_a_text_of_details_alone_has_a_kind() -> None:
     assert kind_of("12") == "…"
     assert longest_part("…") == ""
     assert len(kind_of("x" * 10_000)) == 200

@@ -107,7 +107,7 @@ def test_feishu_refuses_with_status_200_and_a_code(body: bytes, permanent: bool 
         ("webhook", "no base64!", "secret"),
     ],
 )
-def test_what_no_target_can_be_is_refused(kind: str, secret: str | None, field: str) -> None:
+def test_an_invalid_target_is_refused(kind: str, secret: str | None, field: str) -> None:
     with pytest.raises(InvalidField) as refused:
         open_target(kind, secret)
     assert refused.value.field == field

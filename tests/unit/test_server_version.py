@@ -9,7 +9,7 @@ from scheduler.storage.migrate import check_version
 
 
 @pytest.mark.parametrize("number", [140000, 150018, 180001])
-def test_from_14_on_every_version_will_do(number: int) -> None:
+def test_every_version_from_14_on_is_accepted(number: int) -> None:
     check_version(number)
 
 

@@ -49,7 +49,7 @@ def test_the_nearest_field_is_named_or_all_are() -> None:
     }
 
 
-def test_what_else_is_wrong_is_told_beside_it() -> None:
+def test_other_errors_are_reported_beside_it() -> None:
     said = refused(_Outer.model_validate, {"inner": {"size": 9, "Size": 1}, "many": [{"size": "x"}], "y": 1})
     assert said["inner.size"] == "it is {too} large"
     assert said["inner.Size"] == "Extra inputs are not permitted; the nearest is size"
@@ -77,11 +77,11 @@ def test_the_value_is_not_repeated() -> None:
     ],
     ids=["http", "async", "command", "a2a"],
 )
-def test_so_it_is_with_every_runtime(runtime: dict[str, Any], field: str, said: str) -> None:
+def test_every_runtime_names_the_nearest_field(runtime: dict[str, Any], field: str, said: str) -> None:
     assert refused(RUNTIME.validate_python, runtime)[field] == f"Extra inputs are not permitted; {said}"
 
 
-def test_and_with_a_channels_secrets() -> None:
+def test_a_channels_secrets_name_the_nearest_field() -> None:
     with pytest.raises(InvalidField, match=r"secrets\.tokn: .*the nearest is token") as caught:
         open_channel("mattermost", {"token": "x", "tokn": "y"})
     assert caught.value.field == "secrets.tokn"

@@ -43,7 +43,7 @@ def test_a_traceparent_is_read_and_written() -> None:
         "cc" + SENT[2:] + "-" + "x" * 300,
     ],
 )
-def test_what_is_no_traceparent_is_ignored(text: str | None) -> None:
+def test_an_invalid_traceparent_is_ignored(text: str | None) -> None:
     assert read_traceparent(text) is None
     assert valid_traceparent(text) is None
 

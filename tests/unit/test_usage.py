@@ -49,7 +49,9 @@ def test_numbers_are_counted(usage: Any, spent: ResponseUsage | None) -> None:
         (7, None, "usage is not an object"),
     ],
 )
-def test_what_is_no_number_is_told_and_counts_nothing(usage: Any, spent: ResponseUsage | None, said: str) -> None:
+def test_anything_but_a_number_is_reported_and_not_counted(
+    usage: Any, spent: ResponseUsage | None, said: str
+) -> None:
     counted, note = read_usage(usage)
     assert counted == spent
     assert said in (note or "")
@@ -83,7 +85,7 @@ def test_a_reply_is_never_lost_for_its_usage(text: str, reply: Any) -> None:
     assert read_reply(text, is_cut=False) == expected
 
 
-def test_a_deeply_nested_usage_is_told_or_left() -> None:
+def test_a_deeply_nested_usage_is_reported_or_ignored() -> None:
     text = '{"reply": "hi", "usage": ' + "[" * 500 + "]" * 500 + "}"
     assert json.loads(text)
     assert read_reply(text, is_cut=False).note == "usage is not an object and was not counted: an array."

@@ -102,7 +102,7 @@ def test_a_path_that_costs_too_much_passes_the_delivery_over() -> None:
         ("$.x", "config.filter"),
     ],
 )
-def test_a_filter_that_cannot_be_is_refused(rule: object, field: str) -> None:
+def test_an_invalid_filter_is_refused(rule: object, field: str) -> None:
     """The error names the field below config.filter."""
     with pytest.raises(InvalidField) as caught:
         parse_config(WebhookConfig, {"filter": rule}, CheckContext(NOW))

@@ -40,7 +40,7 @@ def test_an_agent_without_a_target_tells_those_of_its_tenant(db: Database) -> No
     assert told(db) == ["opened"]
 
 
-def test_the_first_target_is_told_of_what_is_still_open(db: Database) -> None:
+def test_the_first_target_is_told_of_open_alerts(db: Database) -> None:
     agent = asleep(db)
     alerts(db)
     assert told(db) == []
@@ -53,7 +53,7 @@ def test_the_first_target_is_told_of_what_is_still_open(db: Database) -> None:
     assert told(db) == ["opened", "closed"]
 
 
-def test_of_what_was_over_before_there_was_a_target_nothing_is_told(db: Database) -> None:
+def test_an_alert_that_ended_before_there_was_a_target_is_not_sent(db: Database) -> None:
     agent = asleep(db)
     alerts(db)
     change(db, "UPDATE agents SET expected_since = now()")
@@ -121,7 +121,7 @@ def be_quiet(db: Database) -> None:
     change(db, "UPDATE tenants SET alert_quiet_hours = :quiet", quiet=quiet)
 
 
-def test_quiet_hours_put_the_news_off(db: Database) -> None:
+def test_quiet_hours_delay_the_opening(db: Database) -> None:
     add_target(db, asleep(db))
     be_quiet(db)
     assert len(alerts(db)) == 1
@@ -131,7 +131,7 @@ def test_quiet_hours_put_the_news_off(db: Database) -> None:
     assert told(db) == ["opened"]
 
 
-def test_quiet_hours_put_off_that_it_is_over(db: Database) -> None:
+def test_quiet_hours_delay_the_closing(db: Database) -> None:
     agent = asleep(db)
     add_target(db, agent)
     alerts(db)

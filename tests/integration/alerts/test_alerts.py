@@ -137,7 +137,7 @@ def test_a_rule_that_fails_leaves_the_others_and_its_alerts(db: Database) -> Non
     assert [(each.id == before.id, each.subject_id == subject) for each in found] == [(False, True), (True, False)]
 
 
-def test_the_service_is_an_operators(db: Database) -> None:
+def test_alerts_of_the_service_are_for_operators(db: Database) -> None:
     Watch(db).look()
     assert of_service(db) == {}
     change(
@@ -182,7 +182,7 @@ def test_a_full_disk_is_told_before_it_is_full(db: Database, tmp_path: Path) -> 
     assert re.fullmatch(r"The database has reached [\d.]+ MB of its limit of 1 MB\.", note)
 
 
-def test_of_many_who_look_one_does(db: Database) -> None:
+def test_of_several_processes_one_checks_at_a_time(db: Database) -> None:
     dead(db)
     watches = [Watch(db, every=60.0) for _ in range(5)]
     with ThreadPoolExecutor(5) as threads:

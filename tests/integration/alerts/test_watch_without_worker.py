@@ -57,7 +57,7 @@ def said(site: Site) -> list[str]:
     return sorted(json.loads(each.body)["text"] for each in site.seen)
 
 
-def test_without_a_worker_the_web_tells_and_tells_that_it_is_over(db: Database, site: Site) -> None:
+def test_without_a_worker_the_web_process_sends_the_alert_and_its_end(db: Database, site: Site) -> None:
     add_target(db, site)
     no_worker_for(db, timedelta(seconds=45))
     for one in (guard(db), guard(db)):
@@ -73,7 +73,7 @@ def test_without_a_worker_the_web_tells_and_tells_that_it_is_over(db: Database, 
     assert {row.state for row in rows(db, "SELECT state FROM notification_deliveries")} == {"delivered"}
 
 
-def test_a_worker_that_runs_is_left_its_work(db: Database, site: Site) -> None:
+def test_the_web_process_sends_nothing_while_a_worker_runs(db: Database, site: Site) -> None:
     add_target(db, site)
     no_worker_for(db, timedelta(seconds=45))
     change(db, "INSERT INTO procrastinate_workers DEFAULT VALUES")

@@ -71,7 +71,7 @@ def played(answers: dict[str, str], *, streaming: bool = False, rest: bool = Fal
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_a_sent_message_comes_to(name: str) -> None:
+def test_a_sent_message_has_the_recorded_outcome(name: str) -> None:
     assert played({"SendMessage": name}) == (SENT[name], ["SendMessage"])
 
 
@@ -94,7 +94,7 @@ def test_a_task_that_has_disappeared_is_retried() -> None:
     assert outcome == Failed("The agent answered with an error: Task not found")
 
 
-def test_a_message_sent_by_http_and_json_comes_to() -> None:
+def test_a_message_sent_by_http_and_json_has_the_recorded_outcome() -> None:
     outcome, calls = played({"/message:send": "rest_send"}, rest=True)
     assert outcome == Replied("Hello from TCK")
     assert calls == ["/message:send"]

@@ -39,7 +39,7 @@ def test_another_tenants_agent_is_not_there(api: Api, url: str, agent_id: str) -
         assert rpc(rival, other, stranger)["error"]["code"] == -32001
 
 
-def test_keys_reach_as_far_as_they_do_elsewhere(api: Api, agent_id: str) -> None:
+def test_keys_have_the_same_access_as_elsewhere(api: Api, agent_id: str) -> None:
     """A write key or the agent's own; a read key sees the card."""
     get = {"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": "nope"}}
     card, path = f"//a2a/{agent_id}/.well-known/agent-card.json", f"//a2a/{agent_id}"
@@ -87,7 +87,9 @@ def test_the_card_has_the_fields_of_the_recorded_one(api: Api, agent_id: str) ->
 
 
 @pytest.mark.parametrize(("query", "header"), [("", "1.0"), ("?A2A-Version=1.0", None)])
-def test_the_card_for_1_0_has_its_members_alone(api: Api, agent_id: str, query: str, header: str | None) -> None:
+def test_the_card_for_1_0_has_only_its_own_members(
+    api: Api, agent_id: str, query: str, header: str | None
+) -> None:
     headers = {"A2A-Version": header} if header else {}
     response = api.call("GET", f"//a2a/{agent_id}/.well-known/agent-card.json{query}", headers=headers)
     card = api.ok(response, 200)
@@ -200,7 +202,7 @@ def test_a_body_that_is_too_large_is_413(api: Api, agent_id: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.0", "0.3"])
-def test_data_is_told_as_it_was_sent(api: Api, agent_id: str, version: str) -> None:
+def test_data_parts_are_shown_as_they_were_sent(api: Api, agent_id: str, version: str) -> None:
     """The SDK's types would turn numbers into doubles."""
     written = '{"id": 12345678901234567890, "price": 10.00, "huge": 1e400, "é": [1]}'
     body = immediate("data")
@@ -232,7 +234,7 @@ def test_data_is_told_as_it_was_sent(api: Api, agent_id: str, version: str) -> N
     ],
 )
 @pytest.mark.parametrize("version", [None, "0.3"])
-def test_what_0_3_has_and_the_card_denies_is_said_to_be_so(
+def test_methods_that_the_card_denies_are_refused_by_their_code(
     api: Api, agent_id: str, method: str, code: int, version: str | None
 ) -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"id": "x"}}

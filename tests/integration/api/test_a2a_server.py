@@ -138,7 +138,7 @@ def test_a_client_that_waits_is_answered_at_the_end(api: Api, url: str, monkeypa
     assert task.status.state == TaskState.TASK_STATE_COMPLETED
 
 
-def test_waiting_has_an_end(api: Api, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_waits_is_answered_in_time(api: Api, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.a2a.WAIT_SECONDS", 0.1)
     monkeypatch.setattr("api.a2a.LOOK_SECONDS", 0.02)
     task = talk(url, api.key, lambda client: sent(client, message()), polling=False)

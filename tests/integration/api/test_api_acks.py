@@ -53,7 +53,7 @@ def test_what_cannot_be_acknowledged_is_refused(api: Api) -> None:
     api.with_key("read").refused(403, "POST", path, {"status": "handled"})
 
 
-def test_a_report_is_told_what_became_of_each_of_its_acknowledgements(api: Api) -> None:
+def test_a_report_is_answered_with_the_result_of_each_acknowledgement(api: Api) -> None:
     woken = make_woken(api.db)
     firings = fire(api.db, woken, 2)
     [invocation_id] = close(api.db).ready
@@ -77,7 +77,7 @@ def test_a_report_is_told_what_became_of_each_of_its_acknowledgements(api: Api) 
     assert acks_of(api, woken) == {"handled": 1, "deferred": 1, "ignored": 0}
 
 
-def test_a_report_without_acknowledgements_is_told_of_none(api: Api) -> None:
+def test_a_report_without_acknowledgements_is_answered_with_none(api: Api) -> None:
     fire(api.db, make_woken(api.db))
     [invocation_id] = close(api.db).ready
     start(api.db, invocation_id)

@@ -54,7 +54,7 @@ def test_an_operator_sees_trouble_of_the_service(api: Api) -> None:
     assert 'Alerts <span class="count">2</span>' in signed_in(api).get("/alerts")
 
 
-def test_what_is_wrong_is_said(api: Api) -> None:
+def test_invalid_requests_are_explained(api: Api) -> None:
     for wrong in ({}, {"rule": "nothing"}, {"subject_id": "x"}, {"rule": "agent_asleep", "until": "soon"}):
         api.refused(422, "POST", "/alerts/mutes", wrong)
     unknown = {"subject_id": "01a22600-0000-7000-8000-000000000000"}

@@ -47,7 +47,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_made")
     ],
     ids=str,
 )
-def test_an_agents_field_out_of_range(shared: Api, agent_id: str, change: dict[str, Any]) -> None:
+def test_an_agents_field_out_of_range_is_refused(shared: Api, agent_id: str, change: dict[str, Any]) -> None:
     """422 with the field's name, at creation and at a change."""
     (field,) = change
     made = shared.refused(422, "POST", "/agents", agent_body("new") | change)
@@ -80,7 +80,7 @@ def test_an_agents_field_out_of_range(shared: Api, agent_id: str, change: dict[s
     ],
     ids=str,
 )
-def test_a_triggers_field_out_of_range(shared: Api, agent_id: str, change: dict[str, Any]) -> None:
+def test_a_triggers_field_out_of_range_is_refused(shared: Api, agent_id: str, change: dict[str, Any]) -> None:
     """422 with the field's name."""
     (field,) = change
     problem = shared.refused(422, "POST", f"/agents/{agent_id}/triggers", trigger_body() | change)
@@ -142,7 +142,7 @@ def test_a_runtime_that_cannot_run_is_refused(shared: Api, runtime: object, fiel
         ("sundial", {}, "type"),
     ],
 )
-def test_a_config_that_cannot_be_is_refused(
+def test_an_invalid_config_is_refused(
     shared: Api, agent_id: str, kind_name: str, config: object, field: str
 ) -> None:
     """422 with the field's name below `config`, and no trigger is created."""
@@ -164,7 +164,7 @@ def test_a_config_that_cannot_be_is_refused(
         ({"count": True}, "count"),
     ],
 )
-def test_a_preview_that_cannot_be_is_refused(shared: Api, change: dict[str, object], field: str) -> None:
+def test_an_invalid_preview_is_refused(shared: Api, change: dict[str, object], field: str) -> None:
     """422 with the field's name."""
     body = {"type": "cron", "config": {"expr": "0 9 * * *"}} | change
     assert shared.refused(422, "POST", "/triggers/preview", body)["field"] == field

@@ -40,7 +40,9 @@ pytestmark = pytest.mark.usefixtures("nothing_is_made")
         (b'{"name": ' + b'"x"' * 400_000 + b"}", "application/json", 413),
     ],
 )
-def test_a_body_that_is_no_json_object(shared: Api, data: bytes, content_type: str | None, status: int) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(
+    shared: Api, data: bytes, content_type: str | None, status: int
+) -> None:
     """400 for what is not JSON, 415 for a missing content type, 422 for JSON that is not an object."""
     for method, path in (("POST", "/agents"), ("PATCH", f"/agents/{UNKNOWN}"), ("POST", "/triggers/preview")):
         shared.refused(status, method, path, data=data, content_type=content_type)
@@ -53,7 +55,7 @@ def test_malformed_json_says_where(shared: Api) -> None:
 
 
 @pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 10_000_000])
-def test_a_body_beyond_a_mebibyte(shared: Api, size: int) -> None:
+def test_a_body_of_more_than_a_mebibyte_is_refused(shared: Api, size: int) -> None:
     """413, with a Content-Length or without."""
     data = json.dumps({"name": "x" * size}).encode()
     shared.refused(413, "POST", "/agents", data=data, content_type="application/json")
@@ -65,7 +67,7 @@ def test_a_body_beyond_a_mebibyte(shared: Api, size: int) -> None:
     ("text", "rule"),
     [("a\0b", "nul"), ("a\ud800b", "surrogate"), ("\udfff", "surrogate"), ("x" * 10_001, "string_too_long")],
 )
-def test_text_that_cannot_be_kept(shared: Api, agent_id: str, text: str, rule: str) -> None:
+def test_text_that_cannot_be_stored_is_refused(shared: Api, agent_id: str, text: str, rule: str) -> None:
     """NUL and lone surrogates cannot be stored or shown; the problem names the field."""
     nested: dict[str, Any] = {"signature": {"scheme": "github", "secret": text}}
     role = shared.refused(422, "POST", "/agents", agent_body("new", role_description=text))
@@ -79,7 +81,7 @@ def test_text_that_cannot_be_kept(shared: Api, agent_id: str, text: str, rule: s
         assert shared.refused(422, "POST", "/agents/" + agent_id + "/pause", {"note": text})["field"] == "note"
 
 
-def test_a_number_beyond_every_type(shared: Api) -> None:
+def test_a_number_beyond_every_type_is_refused(shared: Api) -> None:
     """JSON can express it, but no float can hold it."""
     data = b'{"name": "new", "runtime": {"kind": "command", "name": "echo"}, "dedup_delay_seconds": 1e999}'
     problem = shared.refused(422, "POST", "/agents", data=data, content_type="application/json")
@@ -105,7 +107,7 @@ def test_a_problem_repeats_little_of_what_was_sent(shared: Api) -> None:
     assert len(str(kind)) < 2000
 
 
-def test_a_body_nested_too_deeply(shared: Api, agent_id: str) -> None:
+def test_a_body_nested_too_deeply_is_refused(shared: Api, agent_id: str) -> None:
     """422 before anything else reads it."""
     config: dict[str, Any] = {}
     for _ in range(40):
@@ -135,7 +137,7 @@ def test_a_body_nested_too_deeply(shared: Api, agent_id: str) -> None:
         ("/api-keys", {"after": "' OR 1=1"}, "after"),
     ],
 )
-def test_a_query_that_means_nothing(shared: Api, path: str, query: dict[str, str], field: str) -> None:
+def test_an_invalid_query_is_refused(shared: Api, path: str, query: dict[str, str], field: str) -> None:
     """422 with the parameter's name, also for an unknown one: a mistyped filter must not show everything."""
     assert shared.refused(422, "GET", path, query_string=query)["field"] == field
 
@@ -157,14 +159,14 @@ def test_a_query_that_means_nothing(shared: Api, path: str, query: dict[str, str
     ],
     ids=str,
 )
-def test_a_key_that_cannot_be(shared: Api, change: dict[str, Any]) -> None:
+def test_a_malformed_key_is_refused(shared: Api, change: dict[str, Any]) -> None:
     """422 with the field's name, and no key is created."""
     problem = shared.refused(422, "POST", "/api-keys", {"name": "new", "scopes": ["read"]} | change)
     assert problem["field"].partition(".")[0] == next(iter(change))
     assert len(shared.get("/api-keys")["items"]) == 1
 
 
-def test_a_key_of_an_unknown_tenant(shared: Api) -> None:
+def test_a_key_for_an_unknown_tenant_is_refused(shared: Api) -> None:
     """404, as for every unknown id."""
     shared.refused(404, "POST", "/api-keys", {"name": "new", "scopes": ["read"], "tenant_id": UNKNOWN})
 
@@ -182,7 +184,7 @@ def test_a_key_of_an_unknown_tenant(shared: Api) -> None:
         ("POST", "//healthz", 405),
     ],
 )
-def test_routes_that_are_not_there(shared: Api, method: str, path: str, status: int) -> None:
+def test_unknown_routes_are_answered_with_a_problem(shared: Api, method: str, path: str, status: int) -> None:
     """These are problems too, and a 405 says what is allowed."""
     shared.refused(status, method, path)
     if status == 405:

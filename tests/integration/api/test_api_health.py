@@ -71,7 +71,7 @@ def test_readyz_names_each_check(api: Api) -> None:
     assert failing(api) == ["worker"]
 
 
-def test_readyz_of_a_database_that_is_behind(api: Api, sqlalchemy_url: str) -> None:
+def test_readyz_names_a_database_that_is_behind(api: Api, sqlalchemy_url: str) -> None:
     """A release that was not migrated is not ready, and reports both versions."""
     beat(api)
     with api.db.begin() as conn:
@@ -89,7 +89,7 @@ def test_readyz_of_a_database_that_is_behind(api: Api, sqlalchemy_url: str) -> N
     assert api.call("GET", "//metrics").status_code == 503
 
 
-def test_without_a_database(database_url: str) -> None:
+def test_without_a_database_requests_are_503_until_it_is_back(database_url: str) -> None:
     """503 problems with Retry-After, a readyz that names it, metrics that show it; it recovers by itself."""
     with running_api(database_url) as api:
         good = api.services.db.engine.url
@@ -170,7 +170,7 @@ def test_the_documentation_works_offline(api: Api) -> None:
         assert api.as_(None).call("GET", f"/{address}").status_code == 200, address
 
 
-def test_the_description_is_whole(api: Api) -> None:
+def test_the_openapi_document_is_complete(api: Api) -> None:
     """It contains every route with its security and problems, and every reference resolves."""
     spec = api.get("//openapi.json")
     assert spec["openapi"].startswith("3.")

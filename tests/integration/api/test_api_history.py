@@ -139,7 +139,7 @@ def test_an_invocation_shows_what_it_carries_and_how_it_went(api: Api, scene: Sc
     assert "reply" not in api.get("/invocations", agent_id=scene.agent_id)["items"][0]
 
 
-def test_cancel(api: Api, scene: Scene) -> None:
+def test_an_invocation_is_cancelled(api: Api, scene: Scene) -> None:
     """A window at once, a running one at its end, an ended one not at all."""
     deliver(api, scene, b"1")
     window = api.get("/invocations")["items"][0]
@@ -155,7 +155,7 @@ def test_cancel(api: Api, scene: Scene) -> None:
     assert actions == ["invocation.cancelled", "invocation.cancel_requested"]
 
 
-def test_replay(api: Api, scene: Scene) -> None:
+def test_an_invocation_is_replayed(api: Api, scene: Scene) -> None:
     """202 with the invocation that carries the firings again; both sides show it. Not before the end."""
     firing = deliver(api, scene, b"1")
     claimed = run(api)
@@ -170,7 +170,7 @@ def test_replay(api: Api, scene: Scene) -> None:
     assert api.get(f"/firings/{firing}")["invocation_id"] == again
 
 
-def test_complete_by_the_token_of_the_attempt(api: Api, scene: Scene) -> None:
+def test_an_attempts_token_completes_its_invocation(api: Api, scene: Scene) -> None:
     """An agent that answered 202 needs only its token; a second report is a conflict."""
     deliver(api, scene, b"1")
     claimed = run(api)
@@ -187,7 +187,7 @@ def test_complete_by_the_token_of_the_attempt(api: Api, scene: Scene) -> None:
     agent.refused(409, "POST", path, {"attempt": 1, "reply": "done"})
 
 
-def test_complete_by_a_write_key(api: Api, scene: Scene) -> None:
+def test_a_write_key_completes_an_invocation(api: Api, scene: Scene) -> None:
     """An error is a failed attempt, to be retried; a read key is not enough."""
     deliver(api, scene, b"1")
     claimed = run(api)

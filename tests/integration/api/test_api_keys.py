@@ -102,8 +102,8 @@ def test_the_authorization_header_is_read_as_the_standard_has_it(api: Api) -> No
         assert api.as_(None).call("GET", "/agents", headers={"Authorization": header}).status_code == status
 
 
-def test_tenants(api: Api) -> None:
-    """Created, changed, listed and deleted by the operator."""
+def test_tenants_are_created_changed_listed_and_deleted(api: Api) -> None:
+    """They are for the operator alone."""
     response = api.call("POST", "/tenants", {"name": "acme", "timezone": "Asia/Tokyo"})
     acme = api.ok(response, 201)
     path = f"/tenants/{acme['id']}"

@@ -106,7 +106,7 @@ def test_an_agent_reads_the_message_that_woke_it_wherever_that_was_written(api: 
     api.with_key(f"agent:{api.agent('dan')['id']}").refused(404, "GET", f"/messages/{sent['id']}")
 
 
-def test_what_a_message_cannot_be(api: Api) -> None:
+def test_an_invalid_message_is_refused(api: Api) -> None:
     """Each with the wrong field."""
     ada, bob = api.agent(), api.agent("bob")
     user(api)

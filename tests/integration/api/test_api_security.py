@@ -69,7 +69,7 @@ def test_with_a_public_url_the_name_is_used_for_nothing(database_url: str) -> No
         assert "max-age=31536000" in made.headers["Strict-Transport-Security"]
 
 
-def test_every_answer_names_its_borders(api: Api) -> None:
+def test_every_response_has_its_isolation_headers(api: Api) -> None:
     for path in ("/healthz", "/api/v1/agents", "/sign-in", "/nowhere", "/docs", "/openapi.json"):
         headers = api.app.test_client().get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff", path

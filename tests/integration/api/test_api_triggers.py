@@ -50,14 +50,14 @@ def test_a_trigger_is_answered_whole_and_found_again(api: Api) -> None:
     assert api.get(f"/triggers/{trigger['id']}") == trigger | whole
 
 
-def test_a_past_once_is_made_when_that_is_meant(api: Api) -> None:
+def test_a_past_once_is_created_if_that_is_allowed(api: Api) -> None:
     """`allow_past` fires at once."""
     agent = api.agent()
     config = {"at": "2001-01-01T00:00:00Z", "allow_past": True}
     assert api.trigger(agent["id"], type="once", config=config)["next_fire_at"] == "2001-01-01T00:00:00Z"
 
 
-def test_limits_and_names_of_an_agents_triggers(api: Api) -> None:
+def test_an_agents_triggers_have_a_limit_and_unique_names(api: Api) -> None:
     """409 beyond max_triggers and for a name that is in use; a deleted one frees both."""
     agent = api.agent(max_triggers=1)
     path = f"/agents/{agent['id']}/triggers"
@@ -90,7 +90,7 @@ def test_a_patch_merges_and_keeps_what_must_not_be_lost(api: Api) -> None:
     assert api.patch(path, {"is_enabled": False})["is_enabled"] is False
 
 
-def test_pause_and_resume(api: Api) -> None:
+def test_a_trigger_is_paused_and_resumed(api: Api) -> None:
     """200 with the trigger, idempotent, with and without a body."""
     agent = api.agent()
     path = f"/triggers/{api.trigger(agent['id'])['id']}"
@@ -140,7 +140,7 @@ def test_hook_urls_start_with_the_public_url(database_url: str) -> None:
         assert trigger["hook_url"].startswith("https://wake.example.org/base/hooks/")
 
 
-def test_preview_of_a_config(api: Api) -> None:
+def test_a_config_is_previewed(api: Api) -> None:
     """Local times with offset and the effect of clock changes; the config's own zone takes precedence; else UTC."""
     body = {
         "type": "cron",
@@ -173,7 +173,7 @@ def test_preview_of_a_trigger_counts_from_its_own_grid(api: Api) -> None:
     assert api.refused(422, "GET", f"{path}/preview", query_string={"count": "0"})["field"] == "count"
 
 
-def test_deliveries_of_a_webhook(api: Api) -> None:
+def test_a_webhooks_deliveries_are_listed(api: Api) -> None:
     """Every call with its verdict, newest first, page by page."""
     agent = api.agent()
     trigger = api.trigger(agent["id"], type="webhook", config={})

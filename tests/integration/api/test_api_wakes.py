@@ -78,7 +78,7 @@ def test_an_agents_key_calls_as_its_agent_and_the_fourth_call_is_429(api: Api) -
     api.post(path, {"message": "a person may"}, 202)
 
 
-def test_what_a_call_cannot_be(api: Api) -> None:
+def test_an_invalid_call_is_refused(api: Api) -> None:
     """Each with the wrong field."""
     path = f"/agents/{api.agent()['id']}/wake"
     wrong: list[tuple[dict[str, object], str]] = [
@@ -133,7 +133,7 @@ def test_a_heartbeat_is_a_system_trigger_that_is_changed_and_paused_but_not_dele
     api.refused(404, "GET", f"/triggers/{made['id']}")
 
 
-def test_what_a_heartbeat_cannot_be(api: Api) -> None:
+def test_an_invalid_heartbeat_is_refused(api: Api) -> None:
     """Each with the wrong field."""
     path = f"/agents/{api.agent()['id']}/heartbeat"
     for body, field in (

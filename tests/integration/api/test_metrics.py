@@ -66,7 +66,7 @@ def test_what_happens_is_counted(api: Api) -> None:
     assert after["reveille_database_size_bytes"] > 1_000_000
 
 
-def test_promtool_finds_nothing_to_say(api: Api) -> None:
+def test_promtool_accepts_the_metrics(api: Api) -> None:
     program = find_promtool()
     api.agent("one")
     text = api.as_(None).call("GET", "//metrics").text + generate_latest(REGISTRY).decode()

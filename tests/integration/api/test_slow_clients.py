@@ -64,7 +64,7 @@ def status_of(answer: bytes) -> int:
     ],
     ids=["head", "empty line", "body", "chunks", "second head"],
 )
-def test_who_trickles_is_told_so_and_ended(hurried: Served, beginning: bytes) -> None:
+def test_a_client_that_trickles_is_answered_and_disconnected(hurried: Served, beginning: bytes) -> None:
     answer = hurried.ask(beginning)
     refusal = answer[answer.rindex(b"HTTP/1.1") :]
     assert status_of(refusal) == 408
@@ -86,7 +86,7 @@ def test_sending_a_byte_now_and_then_does_not_extend_the_limit(hurried: Served) 
             assert status_of(answer) == 408
 
 
-def test_who_says_nothing_is_ended_without_a_word(hurried: Served) -> None:
+def test_a_silent_client_is_disconnected_without_a_response(hurried: Served) -> None:
     assert hurried.ask(b"") == b""
 
 
@@ -123,7 +123,7 @@ def test_the_oldest_waiting_connection_of_an_address_is_closed() -> None:
         assert status_of(read_all(silent[-1])) == 200
 
 
-def test_bodies_that_are_not_whole_have_a_bound_in_all() -> None:
+def test_incomplete_bodies_share_one_limit() -> None:
     with serving(echo, Limits(held_bytes=300_000)) as served, ExitStack() as stack:
         slow = [stack.enter_context(served.connect()) for _ in range(5)]
         for sock in slow:
@@ -184,7 +184,7 @@ def test_a_socket_can_be_taken(hurried: Served) -> None:
 
 
 @pytest.mark.parametrize(("trusted", "seen"), [("", "127.0.0.1"), ("127.0.0.1", "203.0.113.9")])
-def test_a_proxys_word_counts_only_where_it_is_trusted(trusted: str, seen: str) -> None:
+def test_forwarded_headers_count_only_from_trusted_proxies(trusted: str, seen: str) -> None:
     options: dict[str, Any] = {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted}
     with serving(echo, **options) as served:
         environ = asked(served, ("X-Forwarded-For", "10.9.9.9, 203.0.113.9"), ("X-Forwarded-Proto", "https"))

@@ -276,7 +276,7 @@ def test_a_process_that_stops_says_goodbye(db: Database, api: Api, database_url:
     assert rows(db, "SELECT * FROM live_sockets") == []
 
 
-def test_a_server_that_cannot_keep_it_says_so(api: Api) -> None:
+def test_a_server_without_websockets_says_so(api: Api) -> None:
     assert api.refused(501, "GET", "//ws", headers=HANDSHAKE)["title"] == "The server cannot keep a WebSocket"
 
 

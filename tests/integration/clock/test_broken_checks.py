@@ -31,7 +31,7 @@ def _nothing_breaks() -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=names)
-def test_of_a_check_that_breaks_over_one_trigger_the_others_are_looked_at(
+def test_a_check_that_breaks_on_one_trigger_still_checks_the_others(
     db: Database,
     scheduler: SteppedScheduler,
     triggers: Triggers,

@@ -87,7 +87,9 @@ def ready_of(db: Database, tenant_id: UUID) -> int:
         ({1: 9, 2: 9, 3: 9}, 2, {1: 1, 2: 1}),
     ],
 )
-def test_who_wants_little_has_all_of_it(waiting: dict[int, int], limit: int, expected: dict[int, int]) -> None:
+def test_a_tenant_that_wants_little_has_all_of_it(
+    waiting: dict[int, int], limit: int, expected: dict[int, int]
+) -> None:
     shares = divide({UUID(int=each): wanted for each, wanted in waiting.items()}, limit)
     assert {each.int: share for each, share in shares.items()} == expected
 
@@ -207,7 +209,7 @@ def test_only_the_windows_of_tenants_without_a_flood_have_the_right_of_way(
     assert way.times > 0
 
 
-def test_a_full_pass_beside_neighbours_calls_the_express_lane_and_one_with_room_sends_it_away(
+def test_a_full_pass_beside_neighbours_activates_the_express_lane_and_one_with_room_deactivates_it(
     db: Database, scheduler: SteppedScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lane = scheduler.express

@@ -219,7 +219,7 @@ def test_slacks_test_is_echoed_once_it_is_signed(api: Api) -> None:
         ({"challenge": "anything"}, "challenge"),
     ],
 )
-def test_what_would_never_hold_is_refused_when_the_trigger_is_made(
+def test_a_config_that_could_never_work_is_refused_at_creation(
     api: Api, config: dict[str, Any], field: str
 ) -> None:
     """With the field; also when it is changed later."""

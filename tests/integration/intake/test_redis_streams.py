@@ -137,7 +137,7 @@ def test_what_another_consumer_left_is_taken_over(server: RedisServer) -> None:
     assert consumer.pending() == 0
 
 
-def test_a_stream_that_is_trimmed_is_told_of(consumer: Consumer) -> None:
+def test_a_trimmed_stream_is_reported(consumer: Consumer) -> None:
     consumer.look()
     consumer.add("1", "2")
     consumer.look(is_stored=False)
@@ -172,7 +172,7 @@ def test_a_lost_group_goes_on_where_it_was_and_a_new_stream_is_read_whole(consum
     assert values(seen) == ["4"]
 
 
-def test_poison_stops_nothing(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_that_cannot_be_read_stop_nothing(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_stream, "Meter", lambda: Meter(MOST))
     consumer.look()
     redis, stream = consumer.redis, consumer.stream
@@ -205,7 +205,7 @@ def test_a_try_takes_nothing(consumer: Consumer) -> None:
     assert consumer.redis.xinfo_groups(consumer.stream) == []
 
 
-def test_a_server_that_is_unavailable_is_told_and_loses_nothing(server: RedisServer, consumer: Consumer) -> None:
+def test_an_unavailable_server_is_reported_and_loses_nothing(server: RedisServer, consumer: Consumer) -> None:
     consumer.look()
     consumer.add("1")
     server.stop()
@@ -219,12 +219,12 @@ def test_a_server_that_is_unavailable_is_told_and_loses_nothing(server: RedisSer
     ("wrong", "why"),
     [({"password": "no"}, "refuses the user or the password"), ({"username": "eve"}, "refuses the user")],
 )
-def test_who_may_not_is_told(server: RedisServer, wrong: dict[str, str], why: str) -> None:
+def test_a_missing_permission_is_reported(server: RedisServer, wrong: dict[str, str], why: str) -> None:
     with pytest.raises(QueueUnreadable, match=why):
         Consumer(server, **wrong).look()
 
 
-def test_what_is_no_stream_is_told(server: RedisServer) -> None:
+def test_a_key_that_is_not_a_stream_is_reported(server: RedisServer) -> None:
     consumer = Consumer(server)
     consumer.redis.set(consumer.stream, "a text")
     with pytest.raises(QueueUnreadable, match="WRONGTYPE"):

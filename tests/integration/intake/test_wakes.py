@@ -73,7 +73,7 @@ def test_skip_dedup_closes_the_window_now(db: Database) -> None:
     assert len(close(db).ready) == 1
 
 
-def test_calls_that_cannot_be(db: Database) -> None:
+def test_invalid_calls_are_refused(db: Database) -> None:
     ada = make_agent(db, "ada")
     foreign = make_agent(db, "foreign", make_tenant(db, "elsewhere"))
     for gone in (new_id(), foreign):

@@ -82,7 +82,7 @@ def test_a_window_that_is_wider_anyway_is_left_as_it_is(db: Database) -> None:
     assert len(close(db).ready) == 1
 
 
-def test_a_notice_is_news_again_in_the_next_period(db: Database) -> None:
+def test_a_notice_is_repeated_in_the_next_period(db: Database) -> None:
     woken = make_woken(db, max_invocations_per_hour=1)
     run_times(db, woken, 1)
     for expected in (1, 2):
@@ -197,7 +197,7 @@ def test_the_reconciler_frees_a_window_whose_budget_is_not_spent_any_more_and_no
     assert window_of(db, spent).held_reason == "budget"
 
 
-def test_a_hold_that_forgot_its_end_is_decided_again(db: Database) -> None:
+def test_a_hold_without_an_end_is_decided_again(db: Database) -> None:
     fire(db, make_woken(db))
     change(db, "UPDATE invocations SET due_at = NULL, held_reason = 'budget'")
     assert reconcile(db) == Reconciled(freed=1)

@@ -62,7 +62,7 @@ def test_a_job_carries_many_and_each_ends_as_one_alone_would(db: Database) -> No
     assert row.context
 
 
-def test_what_has_no_place_is_queued_again_and_the_job_keeps_what_it_runs(db: Database) -> None:
+def test_runs_without_a_place_are_queued_again_and_the_job_keeps_the_others(db: Database) -> None:
     ids = ready_many(db, 8)
     [job] = rows(db, "UPDATE procrastinate_jobs SET status = 'doing' RETURNING id")
     let_go = asyncio.Event()
@@ -91,7 +91,7 @@ def test_what_has_no_place_is_queued_again_and_the_job_keeps_what_it_runs(db: Da
     assert states(db) == ["ready"] * 5 + ["succeeded"] * 3
 
 
-def test_a_slow_one_holds_up_none_of_its_job(db: Database) -> None:
+def test_a_slow_run_delays_no_other_of_its_job(db: Database) -> None:
     ids = ready_many(db, 5)
 
     async def slow(request: RunRequest) -> Outcome:
@@ -140,7 +140,7 @@ def test_an_end_that_cannot_be_written_is_found_by_halving(db: Database) -> None
     assert any("could not be written" in line for line in told)
 
 
-def test_one_that_cannot_be_made_fails_alone(db: Database) -> None:
+def test_a_run_that_cannot_be_prepared_fails_alone(db: Database) -> None:
     ids = ready_many(db, 4)
     change(db, "UPDATE agents SET runtime_secret = 'not sealed by this key' WHERE name = 'agent 1'")
     change(db, "UPDATE agents SET deleted_at = now() WHERE name = 'agent 2'")

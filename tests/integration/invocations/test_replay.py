@@ -104,7 +104,7 @@ def test_the_invocation_of_another_tenant_or_of_a_deleted_agent_is_not_replayed(
         replay(conn, DEFAULT_TENANT, invocation_id, "key:test")
 
 
-def test_awaiting_is_no_end(db: Database) -> None:
+def test_an_invocation_that_awaits_its_report_cannot_be_replayed(db: Database) -> None:
     fire(db, make_woken(db))
     invocation_id = run_once(db, Accepted())
     with db.begin() as conn, pytest.raises(Conflict):

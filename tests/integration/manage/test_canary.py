@@ -98,7 +98,7 @@ def test_the_time_that_the_service_was_down_is_not_the_canarys(api: Api) -> None
     assert readyz(api)["status"] == "degraded"
 
 
-def test_it_belongs_to_nobody(api: Api) -> None:
+def test_the_canary_belongs_to_no_tenant(api: Api) -> None:
     canary(api.db).look()
     assert [each["name"] for each in api.get("/tenants")["items"]] == ["default"]
     assert api.get("/agents")["items"] == api.get("/triggers")["items"] == []

@@ -182,7 +182,7 @@ def test_many_rows_go_in_batches_and_a_look_rests_after_it_found_nothing(api: Ap
 
 
 @pytest.mark.parametrize("days", [-1, 36_501, 1.5, "30"])
-def test_days_that_are_none_are_refused(shared: Api, days: object) -> None:
+def test_invalid_retention_days_are_refused(shared: Api, days: object) -> None:
     tenant = shared.get("/tenants")["items"][0]["id"]
     for kind in History:
         assert shared.refused(422, "PATCH", f"/tenants/{tenant}", {kind.column: days})["field"] == kind.column

@@ -75,7 +75,7 @@ def test_discover_list_and_call(own: Caller) -> None:
         ("resources/list", {}, META, 404, -32601),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_requests_that_contradict_themselves_are_refused(
     own: Caller, method: str, headers: dict[str, str], meta: Any, status: int, code: int
 ) -> None:
     params: dict[str, Any] = {"name": "list_triggers"} if method == "tools/call" else {}

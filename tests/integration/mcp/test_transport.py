@@ -57,7 +57,7 @@ def test_initialize_agrees_on_a_version_that_both_speak(own: Caller) -> None:
     assert error_of(post(own, request("initialize")), 200)["code"] == -32602
 
 
-def test_ping_and_what_is_not_there(own: Caller) -> None:
+def test_ping_is_answered_and_unknown_methods_are_refused(own: Caller) -> None:
     assert post(own, request("ping", 0)).json == {"jsonrpc": "2.0", "id": 0, "result": {}}
     assert error_of(post(own, request("resources/list")), 200)["code"] == -32601
     unknown = error_of(post(own, request("tools/call", name="burn_the_house")), 200)
@@ -95,7 +95,7 @@ def test_anything_but_a_message_is_refused(own: Caller, body: object, code: int)
     assert error_of(post(own, body), 400)["code"] == code
 
 
-def test_headers_that_do_not_fit_are_refused(own: Caller) -> None:
+def test_unacceptable_headers_and_methods_are_refused(own: Caller) -> None:
     ping = request("ping")
     assert "application/json" in error_of(post(own, ping, content_type="text/plain"), 415)["message"]
     error_of(post(own, ping, headers={"Accept": "text/html"}), 406)
@@ -109,7 +109,7 @@ def test_headers_that_do_not_fit_are_refused(own: Caller) -> None:
     assert post(own, b" " * (1024 * 1024 + 1)).status_code == 413
 
 
-def test_a_page_of_a_stranger_is_refused(own: Caller) -> None:
+def test_a_request_from_another_sites_page_is_refused(own: Caller) -> None:
     """A browser names the page that calls; DNS rebinding sends the stranger's host as ours."""
     ping = request("ping")
     for origin in ("http://evil.example", "null", "http://localhost.evil.example", "https://evil.example:8080"):

@@ -81,7 +81,7 @@ def bomb() -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
-async def test_a_decompression_bomb_is_stopped_before_it_unfolds() -> None:
+async def test_a_decompression_bomb_is_stopped_before_it_inflates() -> None:
     async with serve(bomb()) as server, GuardedClient(allow_private=LOOPBACK) as client:
         tracemalloc.start()
         try:

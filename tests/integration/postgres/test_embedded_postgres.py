@@ -172,7 +172,7 @@ def test_half_made_data_of_an_interrupted_first_start_are_recreated(server: Embe
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "with space, 'quotes' \"and\" a comma", "per%cent $HOME é"])
-def test_any_path_will_do(tmp_path: Path, name: str) -> None:
+def test_the_data_directory_may_have_any_path(tmp_path: Path, name: str) -> None:
     server = EmbeddedPostgres(tmp_path / name, UNSAFE_BUT_FAST)
     url = server.start()
     try:

@@ -119,7 +119,7 @@ def test_the_one_object_of_the_format_json_is_read_too(tmp_path: Path) -> None:
         assert outcome == Replied("hi", spent=spent), tool
 
 
-def test_what_cannot_work_fails_for_good(tmp_path: Path) -> None:
+def test_what_cannot_work_is_a_permanent_failure(tmp_path: Path) -> None:
     coder = Coder("claude", tmp_path)
     coder.program.unlink()
     outcome = coder.wake("x")

@@ -167,7 +167,7 @@ def test_each_preset_is_tried_here_and_has_its_page() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PRODUCTS))
-def test_it_speaks_the_products_api(name: str) -> None:
+def test_a_preset_speaks_the_products_api(name: str) -> None:
     product, request, script = PRODUCTS[name], make_request(), Script(PRODUCTS[name].answer)
     assert run_shaped(script, {"preset": name, **product.settings}, request=request) == product.outcome
     seen = script.seen[0]
@@ -177,7 +177,7 @@ def test_it_speaks_the_products_api(name: str) -> None:
     assert "webhook-signature" not in seen.headers
 
 
-def test_what_the_agent_sets_itself_comes_first() -> None:
+def test_the_agents_own_settings_come_first() -> None:
     script = Script(lambda _: replied({"data": {"outputs": {"text": "of a workflow"}}}))
     settings = {
         "preset": "dify",
@@ -201,7 +201,7 @@ def test_what_the_agent_sets_itself_comes_first() -> None:
         ("openai-responses", {"error": {"message": "no"}}, "The agent answered that it failed: no"),
     ],
 )
-def test_what_says_in_a_200_that_it_failed_is_a_failure(name: str, answer: object, error: str) -> None:
+def test_a_200_that_reports_an_error_is_a_failure(name: str, answer: object, error: str) -> None:
     outcome = run_shaped(Script(lambda _: replied(answer)), {"preset": name, **PRODUCTS[name].settings})
     assert outcome == Failed(error)
 
@@ -226,7 +226,9 @@ def test_what_says_in_a_200_that_it_failed_is_a_failure(name: str, answer: objec
         ({"preset": "langgraph", "url": "http://10.0.0.1"}, "runtime.url", "10.0.0.1"),
     ],
 )
-def test_what_does_not_fit_is_refused_when_it_is_saved(given: dict[str, Any], field: str, said: str) -> None:
+def test_settings_that_do_not_fit_are_refused_when_they_are_saved(
+    given: dict[str, Any], field: str, said: str
+) -> None:
     operator = Operator(SecretBox("0" * 32), AllowedPrivate.parse("127.0.0.1"), (), ())
     settings = HttpRuntime.model_validate({"kind": "http", "url": "http://127.0.0.1:8000", **given})
     with pytest.raises(InvalidField) as refused:

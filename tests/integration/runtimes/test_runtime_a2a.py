@@ -171,7 +171,7 @@ def test_looks_may_fail_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
         assert outcome_of(agent) == Replied("It is done.")
 
 
-def test_looks_that_fail_for_good_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_that_fail_permanently_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduler.runtimes.a2a_task.FIRST_LOOK", 0.01)
     with remote_agent(far.completes, streaming=False) as agent:
         agent.refuse = lambda name: Response(status_code=502) if name == "GetTask" else None

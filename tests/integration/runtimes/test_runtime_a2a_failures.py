@@ -36,7 +36,7 @@ from tests.support.runs import make_parts
         ),
     ],
 )
-def test_what_may_pass_is_retried(step: str, refusal: Callable[[], Response], outcome: Outcome) -> None:
+def test_temporary_failures_are_retried(step: str, refusal: Callable[[], Response], outcome: Outcome) -> None:
     with remote_agent(far.completes) as agent:
         agent.refuse = lambda name: refusal() if name == step else None
         assert outcome_of(agent) == outcome
@@ -99,7 +99,7 @@ def test_an_agent_that_is_not_there_is_retried() -> None:
     assert "connection" in outcome.error
 
 
-def test_a_private_address_that_the_operator_did_not_open_is_refused_for_good() -> None:
+def test_a_private_address_that_the_operator_did_not_open_is_a_permanent_failure() -> None:
     with remote_agent(far.completes) as agent:
         outcome = outcome_of(agent, allow=AllowedPrivate())
         assert isinstance(outcome, Failed)

@@ -69,7 +69,7 @@ def test_the_program_gets_the_request_as_json_on_stdin() -> None:
     assert RunRequest.model_validate_json(outcome.text) == request
 
 
-def test_what_it_prints_is_the_reply_without_the_last_line_end() -> None:
+def test_the_output_without_the_last_line_end_is_the_reply() -> None:
     assert outcome_of(shell("echo one; echo two; echo; echo not this >&2")) == Replied("one\ntwo")
     assert outcome_of(shell("true")) == Replied("")
     assert outcome_of(shell(r"printf '\377'")) == Replied("ÿ")
@@ -102,7 +102,7 @@ def test_a_reply_of_ten_megabytes_is_cut_and_is_a_success() -> None:
     assert outcome == Replied("x" * 1024 * 1024, truncated=True)
 
 
-def test_the_end_of_what_it_says_on_stderr_is_the_error() -> None:
+def test_the_end_of_stderr_is_the_error() -> None:
     outcome = outcome_of(python("import sys; sys.stderr.write('x' * 100_000 + ' the end'); sys.exit(3)"))
     assert isinstance(outcome, Failed)
     assert outcome.error.startswith("it ended with status 3: xxx")
@@ -132,14 +132,14 @@ def test_a_failure_is_retried_unless_the_program_says_that_it_cannot_help(
     assert outcome.error.startswith(says)
 
 
-def test_it_knows_nothing_of_the_workers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_gets_no_variable_of_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REVEILLE_SECRET_KEY", "secret")
     outcome = outcome_of(python("import json, os; print(json.dumps(dict(os.environ)))"))
     assert isinstance(outcome, Replied)
     assert set(json.loads(outcome.text)) <= {"PATH", "HOME", "LANG", "LC_CTYPE", "PWD"}
 
 
-def test_it_inherits_no_open_file() -> None:
+def test_a_program_inherits_no_open_file() -> None:
     with Path(os.devnull).open() as held:
         os.set_inheritable(held.fileno(), True)
         outcome = outcome_of(python("import os; print(sorted(map(int, os.listdir('/dev/fd')))[:4])"))
@@ -252,7 +252,7 @@ def test_a_worker_that_is_killed_takes_its_programs_with_it(tmp_path: Path) -> N
     assert all(map(is_gone, pids))
 
 
-def test_what_it_reports_of_its_usage_is_taken_also_when_it_fails() -> None:
+def test_reported_usage_counts_even_if_the_program_fails() -> None:
     said = '{"reply": "hi", "usage": {"input_tokens": 7, "cost": "dear"}}'
     spent, note = ResponseUsage(7, 0, Decimal(0)), "Of usage was not counted: cost 'dear'."
     assert outcome_of(shell(f"echo '{said}'")) == Replied("hi", spent=spent, note=note)

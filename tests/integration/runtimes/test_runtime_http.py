@@ -94,13 +94,13 @@ def test_a_reply_of_ten_megabytes_is_cut_and_is_a_success() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
-def test_what_may_pass_is_retried(status: int) -> None:
+def test_temporary_failures_are_retried(status: int) -> None:
     outcome = outcome_of(answered(f"{status} Later", b"busy\nnow"))
     assert outcome == Failed(f"The agent answered HTTP {status}: busy now")
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 304, 400, 401, 403, 404, 409, 410, 413, 422, 451])
-def test_what_will_not_pass_is_not_retried(status: int) -> None:
+def test_permanent_failures_are_not_retried(status: int) -> None:
     outcome = outcome_of(answered(f"{status} No", b"", "Location: http://127.0.0.1/"))
     assert outcome == Failed(f"The agent answered HTTP {status}.", permanent=True)
 
@@ -121,7 +121,7 @@ def test_the_wait_that_an_agent_asks_for_is_passed_on() -> None:
         ("500 Broken", "Retry-After: 1", False),
     ],
 )
-def test_who_says_when_to_come_back_has_not_failed(status: str, header: str, was_put_off: bool) -> None:
+def test_a_response_that_says_when_to_come_back_is_no_failure(status: str, header: str, was_put_off: bool) -> None:
     outcome = outcome_of(answered(status, b"", header))
     assert isinstance(outcome, Failed)
     assert outcome.was_put_off is was_put_off
@@ -196,7 +196,7 @@ def test_a_host_that_does_not_resolve_is_retried() -> None:
     assert "agent.invalid" in outcome.error
 
 
-def test_a_private_address_that_the_operator_did_not_open_is_refused_for_good() -> None:
+def test_a_private_address_that_the_operator_did_not_open_is_a_permanent_failure() -> None:
     async def run() -> tuple[Outcome, int]:
         async with serve(answered("200 OK")) as server:
             return await post(server.url, allow=AllowedPrivate()), len(server.exchanges)

@@ -134,7 +134,7 @@ def remember(db: Database, invocation_id: UUID, cancel_url: str | None) -> None:
     asyncio.run(RemoteTasks(db).remember(invocation_id, task))
 
 
-def test_so_is_one_whose_invocation_waits_for_its_next_try(db: Database) -> None:
+def test_a_run_whose_invocation_waits_for_its_next_attempt_is_cancelled(db: Database) -> None:
     for name, cancel_url, count in (("ada", "http://127.0.0.1:1/runs/1/cancel", 1), ("bob", None, 1)):
         invocation_id = bring_to(db, make_woken(db, name), InvocationState.RETRYING)
         remember(db, invocation_id, cancel_url)
@@ -143,7 +143,7 @@ def test_so_is_one_whose_invocation_waits_for_its_next_try(db: Database) -> None
 
 
 @pytest.mark.parametrize("reason", ["timeout", "worker_lost"])
-def test_so_is_one_that_was_given_up_for_good_and_none_before_that(db: Database, reason: str) -> None:
+def test_a_run_that_was_given_up_is_cancelled_and_none_before_that(db: Database, reason: str) -> None:
     invocation_id = ready_one(db, make_woken(db, "ada"))
     for number in range(1, MAX_TRIES + 1):
         claimed = start(db, invocation_id)
@@ -219,17 +219,17 @@ def test_what_is_cancelled_or_over_is_settled(db: Database) -> None:
         assert (told, row.action) == (["POST /runs/1/cancel"], "invocation.run_cancelled")
 
 
-def test_a_service_that_is_unavailable_is_told_again(db: Database) -> None:
+def test_a_cancellation_is_retried_while_the_service_is_unavailable(db: Database) -> None:
     _, told, row = tried(db, answered("503 Busy"), answered("500 Broken"), answered("200 OK"))
     assert (len(told), row.action) == (3, "invocation.run_cancelled")
 
 
-def test_the_method_is_the_agents(db: Database) -> None:
+def test_the_agent_chooses_the_method_of_a_cancellation(db: Database) -> None:
     _, told, _ = tried(db, answered("204 No Content"), how=HOW | {"cancel_method": "DELETE"})
     assert told == ["DELETE /runs/1/cancel"]
 
 
-def test_a_cancellation_that_fails_is_told(db: Database) -> None:
+def test_a_cancellation_that_fails_is_audited(db: Database) -> None:
     for answer, tries, error in (
         (answered("401 No", b"who are you"), 1, "The agent answered HTTP 401: who are you"),
         (answered("302 Found", b"", "Location: http://127.0.0.1:1/"), 1, "The agent answered HTTP 302."),
@@ -240,7 +240,7 @@ def test_a_cancellation_that_fails_is_told(db: Database) -> None:
         assert (row.action, row.detail["error"]) == ("invocation.run_not_cancelled", error)
 
 
-def test_where_a_run_is_cancelled_is_read_from_the_answer(db: Database) -> None:
+def test_the_address_of_a_cancellation_is_read_from_the_response(db: Database) -> None:
     for answer, where, known in (
         ({"id": 1, "stop": "/halt/1"}, "$.stop", "/halt/1"),
         ({"id": 1}, "$.stop", None),

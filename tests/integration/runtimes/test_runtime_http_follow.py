@@ -136,7 +136,7 @@ def test_a_run_whose_state_cannot_be_told_is_bounded_and_says_so(look: bytes, sa
 
 
 @pytest.mark.parametrize("where", ["http://[", "http://[::1", "//["])
-def test_an_address_that_is_none_is_a_failure_for_good(where: str) -> None:
+def test_an_invalid_address_is_a_permanent_failure(where: str) -> None:
     script = story(answered("202 Accepted", b"", f"Location: {where}"))
     outcome = follow(script, {"location": True})
     assert isinstance(outcome, Failed)

@@ -184,7 +184,7 @@ def test_a_wait_is_cancelled_but_not_changed(db: Database, ada: UUID, bob: UUID)
 
 
 @pytest.mark.usefixtures("bob")
-def test_what_cannot_be_delegated(db: Database, ada: UUID) -> None:
+def test_an_invalid_delegation_is_refused(db: Database, ada: UUID) -> None:
     tools = Toolbox(db, ada)
     assert "to itself" in tools.refused("delegate", agent="ada", task="x")
     assert "'bob'" in tools.refused("delegate", agent="bobb", task="x")

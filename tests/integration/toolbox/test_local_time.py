@@ -49,7 +49,7 @@ def test_a_deferral_without_an_offset_is_local(db: Database) -> None:
     assert acked["until"] == "2026-12-24T01:00:00Z"
 
 
-def test_the_line_of_the_time() -> None:
+def test_times_are_shown_in_the_agents_zone_and_language() -> None:
     now = datetime(2026, 11, 29, 23, 30, tzinfo=UTC)
     assert now_line(now, "Asia/Shanghai", "en") == "Now: Monday, 2026-11-30 07:30 (Asia/Shanghai, UTC+08:00)"
     assert now_line(now, "Asia/Shanghai", "zh").startswith("现在:星期一,2026-11-30 07:30")

@@ -87,7 +87,9 @@ def test_what_an_agent_makes_ends_by_itself(db: Database) -> None:
         ("a clock", {}, "use one of cron, once"),
     ],
 )
-def test_what_cannot_be_says_what_can(db: Database, type_: str, config: dict[str, object], expected: str) -> None:
+def test_an_invalid_trigger_is_refused_with_what_is_valid(
+    db: Database, type_: str, config: dict[str, object], expected: str
+) -> None:
     tools = Toolbox(db, make_agent(db))
     said = tools.refused("set_trigger", name="x", type=type_, config=config, reason="Try.")
     assert expected in said
@@ -105,7 +107,7 @@ def test_wrong_arguments_are_named_with_those_there_are(db: Database) -> None:
     assert "Give either trigger" in tools.refused("preview_trigger")
 
 
-def test_a_name_is_what_people_can_read_and_one_of_before_is_let_be(db: Database) -> None:
+def test_a_name_must_be_readable_and_an_older_one_is_kept(db: Database) -> None:
     tools = Toolbox(db, make_agent(db))
     assert "name must be printable" in tools.refused("set_trigger", name="a\u202eb", **DAILY)
     made = tools("set_trigger", name="plain", **DAILY)
@@ -114,7 +116,7 @@ def test_a_name_is_what_people_can_read_and_one_of_before_is_let_be(db: Database
     assert tools("update_trigger", trigger=made["id"], reason="Other.")["reason"] == "Other."
 
 
-def test_a_config_that_is_written_as_json_text_is_taken(db: Database) -> None:
+def test_a_config_that_is_written_as_json_text_is_accepted(db: Database) -> None:
     """As some models write it; it is stored as if it had been sent as an object."""
     tools = Toolbox(db, make_agent(db))
     made = tools("set_trigger", name="x", type="interval", config='{"minutes": 30}', reason="Try.")

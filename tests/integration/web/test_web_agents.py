@@ -14,7 +14,7 @@ from tests.support.invocations import bring_to, make_woken
 from tests.support.pages import signed_in
 
 
-def test_the_agents_are_listed_with_how_each_stands(api: Api) -> None:
+def test_agents_are_listed_with_their_status(api: Api) -> None:
     woken = make_woken(api.db, "ada")
     invocation = bring_to(api.db, woken, InvocationState.DEAD)
     api.agent("bob")

@@ -77,7 +77,7 @@ def test_a_pause_of_many_takes_a_note_and_leaves_the_notes_of_others(
     assert api.get(f"/triggers/{ids['noted']}")["paused_note"] == "until the audit is over"
 
 
-def test_nothing_selected_is_said(browser: Browser, ids: dict[str, str]) -> None:
+def test_an_empty_selection_is_reported(browser: Browser, ids: dict[str, str]) -> None:
     sent = browser.post("/triggers/bulk", do="delete", q="run")
     assert (sent.status_code, sent.location) == (303, "/triggers?q=run")
     assert "Nothing selected" in browser.get("/triggers")

@@ -91,7 +91,7 @@ def test_one_that_was_replayed_is_still_found_by_its_trigger(api: Api) -> None:
     assert again in page
 
 
-def test_all_that_failed_means_all_that_the_filters_leave(api: Api) -> None:
+def test_replaying_all_replays_all_that_match_the_filters(api: Api) -> None:
     dead = {name: bring_to(api.db, make_woken(api.db, name), InvocationState.DEAD) for name in ("ada", "bob")}
     browser = signed_in(api)
     page = browser.get("/dead", agent_id="ada")

@@ -112,12 +112,12 @@ def test_many_live_pages_take_no_threads_and_share_one_connection(
             page.wait_for("tick (interval) fired at")
 
 
-def test_a_stream_asks_who_looks(web: Web) -> None:
+def test_a_stream_requires_a_signed_in_viewer(web: Web) -> None:
     answer = httpx.get(f"{web.url}/now/stream", headers={"Accept": "text/event-stream"}, timeout=60)
     assert answer.status_code == 401
 
 
-def test_a_server_without_a_socket_to_take_streams_by_itself(api: Api) -> None:
+def test_a_server_that_keeps_its_sockets_streams_from_a_thread(api: Api) -> None:
     browser = signed_in(api)
     response = browser.client.get("/now/stream", headers={"Accept": "text/event-stream"})
     assert response.content_type.startswith("text/event-stream")

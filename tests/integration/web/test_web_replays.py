@@ -46,7 +46,7 @@ def test_a_range_of_deliveries_is_replayed_in_steps(api: Api) -> None:
     assert browser.post(path, since="yesterday", until="2090-01-01").status_code == 422
 
 
-def test_the_dead_are_listed_and_replayed_in_bulk(api: Api) -> None:
+def test_failed_invocations_are_listed_and_replayed_in_bulk(api: Api) -> None:
     dead = [bring_to(api.db, make_woken(api.db, f"a{number}"), InvocationState.DEAD) for number in range(3)]
     bring_to(api.db, make_woken(api.db, "well"), InvocationState.SUCCEEDED)
     browser = signed_in(api)
@@ -64,7 +64,7 @@ def test_the_dead_are_listed_and_replayed_in_bulk(api: Api) -> None:
     assert "Nothing has failed" in browser.get("/dead")
 
 
-def test_one_that_cannot_be_replayed_holds_up_no_other(api: Api) -> None:
+def test_an_invocation_that_cannot_be_replayed_delays_no_other(api: Api) -> None:
     gone, there = make_woken(api.db, "gone"), make_woken(api.db, "there")
     dead = [bring_to(api.db, woken, InvocationState.DEAD) for woken in (gone, there)]
     api.delete(f"/agents/{gone.agent_id}")

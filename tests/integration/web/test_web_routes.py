@@ -71,7 +71,7 @@ def test_no_page_allows_inline_script(api: Api) -> None:
         response.close()
 
 
-def test_an_address_that_is_nothings_is_a_page_for_browsers_and_a_problem_for_programs(api: Api) -> None:
+def test_an_unknown_address_is_a_page_for_browsers_and_a_problem_for_programs(api: Api) -> None:
     client = Browser(api).client
     page = client.get("/nowhere", headers={"Accept": "text/html,*/*"})
     assert page.status_code == 404

@@ -87,7 +87,7 @@ def test_a_service_that_does_not_answer_is_unreachable(shell: Shell) -> None:
         (429, b'{"detail": "Slower."}', ExitCode.FAILED),
     ],
 )
-def test_what_answers_strangely_is_no_traceback(shell: Shell, status: int, body: bytes, code: ExitCode) -> None:
+def test_an_unexpected_response_is_no_traceback(shell: Shell, status: int, body: bytes, code: ExitCode) -> None:
     class Strange(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(HTTPStatus(status))

@@ -177,7 +177,7 @@ def test_the_stream_tells_of_a_change_and_tail_then_finds_it(
     assert [row["id"] for row in log.wait()] == [again["firing_id"]]
 
 
-def test_fields_are_put_where_their_dots_say() -> None:
+def test_dotted_fields_are_set_in_their_objects() -> None:
     body = refs.put_fields({}, ["a.b=1", "a.c=x=y", 'd="1"', "e="], ["f"])
     assert body == {"a": {"b": 1, "c": "x=y"}, "d": "1", "e": "", "f": None}
     for wrong in (["a"], ["=1"], ["a=1", "a.b=2"]):

@@ -24,7 +24,7 @@ def test_a_target_is_added_listed_tested_and_deleted(shell: Shell, agent: str, t
     shell("targets", "test", target["id"], code=ExitCode.NOT_FOUND)
 
 
-def test_a_target_that_cannot_be_is_refused(shell: Shell, agent: str) -> None:
+def test_an_invalid_target_is_refused(shell: Shell, agent: str) -> None:
     shell(
         "targets", "add", agent, "x", "--kind", "pigeon", "--target-url", "https://a.example", code=ExitCode.USAGE
     )

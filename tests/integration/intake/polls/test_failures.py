@@ -83,7 +83,7 @@ def test_bad_answers_fire_nothing_keep_the_baseline_and_are_noted(polls: Polls, 
     assert polls.data(poll) == [{"old": 1, "new": 2}]
 
 
-def test_a_bomb_is_not_unfolded(polls: Polls, site: Site) -> None:
+def test_a_decompression_bomb_is_not_inflated(polls: Polls, site: Site) -> None:
     site.answer = BAD_ANSWERS["a gzip bomb"][0]
     poll = polls.make()
     started = time.process_time()

@@ -96,7 +96,7 @@ async def test_what_is_no_whole_response_is_retried_and_no_tool_called(db: Datab
 
 
 @pytest.mark.parametrize("name", ["error_429_x-should-retry_retry-after_false", "error_429_insufficient_quota"])
-async def test_what_trying_again_cannot_help_is_dead(db: Database, name: str) -> None:
+async def test_an_error_that_a_retry_cannot_help_ends_the_invocation(db: Database, name: str) -> None:
     assert (await run(db, replayed(DERIVED[name]["response"]))).state == "dead"
 
 

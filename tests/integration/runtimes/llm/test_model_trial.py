@@ -77,13 +77,13 @@ async def test_a_model_that_answers_is_shown_with_its_tokens_and_its_time(api: A
         ),
     ],
 )
-async def test_one_that_does_not_says_why_in_the_providers_words(api: Api, answer: bytes, error: str) -> None:
+async def test_a_model_that_fails_says_why_in_the_providers_words(api: Api, answer: bytes, error: str) -> None:
     async with providing(answer) as provider:
         said = await outcome(api, make(api, provider.url))
     assert (said["ok"], said["text"], said["error"]) == (False, "", error)
 
 
-async def test_one_that_is_not_there_or_may_not_be_asked_says_so(api: Api) -> None:
+async def test_an_unknown_or_forbidden_model_says_so(api: Api) -> None:
     said = await outcome(api, make(api, f"http://127.0.0.1:{free_port()}/v1"))
     assert (said["ok"], said["error"]) == (
         False,
@@ -99,7 +99,7 @@ async def test_a_call_of_a_tool_counts_as_an_answer(api: Api) -> None:
     assert (said["ok"], said["text"], said["tokens_out"]) == (True, "", 10)
 
 
-async def test_a_silent_one_is_given_up() -> None:
+async def test_a_silent_model_times_out() -> None:
     async with providing(never) as provider, GuardedClient(allow_private=LOOPBACK) as client:
         spec = ModelSpec("small", "openai-compatible", "m-1", base_url=provider.url)
         tried = await try_model(spec, client, lambda _: None, most_seconds=0.3)

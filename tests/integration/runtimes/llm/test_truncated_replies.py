@@ -154,7 +154,7 @@ async def test_thoughts_and_silence_are_not_an_answer(
 
 
 @pytest.mark.parametrize(("then", "state"), [("Yes.", "succeeded"), ("", "dead")])
-async def test_who_worked_and_said_nothing_is_reminded_once_of_who_waits(
+async def test_a_model_that_worked_silently_is_reminded_once_that_a_person_waits(
     db: Database, then: str, state: str
 ) -> None:
     async with (
@@ -173,7 +173,7 @@ async def test_who_worked_and_said_nothing_is_reminded_once_of_who_waits(
     assert "somebody waits for your answer" in provider.told()[-1]["content"]
 
 
-async def test_who_is_asked_nothing_may_keep_silent(db: Database) -> None:
+async def test_a_model_that_nobody_asked_may_stay_silent(db: Database) -> None:
     row = await ended(db, "openai-compatible", text(""))
     assert (row.state, row.reply) == ("succeeded", "")
 
