@@ -1,1 +1,4 @@
-"""The HTTP API and the admin pages."""
+"""The HTTP API and the admin pages.
+
+Not here: business rules; views call the services (scheduler/manage).
+"""

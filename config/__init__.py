@@ -1,1 +1,4 @@
-"""Settings, logging and server configuration."""
+"""Settings, logging and server configuration.
+
+Not here: what is set by people in the database, such as tenants and their limits (scheduler/manage).
+"""

@@ -1,1 +1,4 @@
-"""The shapes of the API: they validate input strictly and document output."""
+"""The shapes of the API: they validate input strictly and document output.
+
+Not here: rules that need the database (scheduler/manage), and how a view answers (api).
+"""

@@ -1,1 +1,4 @@
-"""The web server: uvicorn's event loop in gunicorn's processes, with limits for slow clients."""
+"""The web server: uvicorn's event loop in gunicorn's processes, with limits for slow clients.
+
+Not here: routes and requests (api), and the number of processes (config/gunicorn.py).
+"""

@@ -1,1 +1,4 @@
-"""/ws: pushes notifications to watchers."""
+"""/ws: pushes notifications to watchers.
+
+Not here: who is notified of what (scheduler/notifications), and live pages (api/web/streams.py).
+"""

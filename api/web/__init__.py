@@ -1,4 +1,7 @@
-"""The web pages: rendered on the server, usable without JavaScript, with sign-in by a key or a password."""
+"""The web pages: rendered on the server, usable without JavaScript, with sign-in by a key or a password.
+
+Not here: rules and views of the API; pages call the services, as the API does.
+"""
 
 from __future__ import annotations
 

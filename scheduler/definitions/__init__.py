@@ -1,4 +1,4 @@
 """Definitions as code: files of models, agents, triggers and targets, read and written without a database.
 
-What becomes of them in the database is in `scheduler/manage/definitions`.
+Not here: what becomes of them in the database (scheduler/manage/definitions).
 """

@@ -1,4 +1,6 @@
-"""Where rules are: pages call services, never a view of the API, and the API contains no SQL."""
+"""Where things are: pages call services, never a view of the API, the API contains no SQL, and packages say what is in
+them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 import api
+import config
+import scheduler
 
 API = Path(api.__file__).parent
 WEB = API / "web"
@@ -57,6 +61,17 @@ def test_the_api_writes_no_sql() -> None:
         if module.startswith("sqlalchemy") and name in WRITES
     ]
     assert writing == []
+
+
+def test_every_package_says_what_belongs_in_it_and_what_does_not() -> None:
+    silent = []
+    for root in (api, config, scheduler):
+        for path in sorted(Path(root.__file__ or "").parent.rglob("__init__.py")):
+            if path.parent.name not in ("migrations", "versions"):
+                words = ast.get_docstring(ast.parse(path.read_text())) or ""
+                if len(words.splitlines()) < 3 or "Not here:" not in words:
+                    silent.append(str(path))
+    assert silent == []
 
 
 def test_a_view_is_known_as_one() -> None:

@@ -1,4 +1,7 @@
-"""Builds the text that a woken agent reads, and session titles from it."""
+"""Builds the text that a woken agent reads, and session titles from it.
+
+Not here: which data it gets (scheduler/invocations/requests.py).
+"""
 
 from scheduler.domain.context.build import (
     ContextFiring,

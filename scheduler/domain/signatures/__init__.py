@@ -1,4 +1,7 @@
-"""Verifies signatures of webhook deliveries by provider presets, and signs our own calls."""
+"""Verifies signatures of webhook deliveries by provider presets, and signs our own calls.
+
+Not here: what becomes of a delivery (scheduler/intake/webhooks).
+"""
 
 from scheduler.domain.signatures.config import SchemeName, SignatureConfig, verify, verify_signature_line
 from scheduler.domain.signatures.model import SignedRequest, Verdict

@@ -1,1 +1,4 @@
-"""Clients of message queues: one file for each, behind `base.Queue`."""
+"""Clients of message queues: one file for each, behind `base.Queue`.
+
+Not here: the kind of trigger that reads them (scheduler/triggers/queue.py).
+"""

@@ -1,4 +1,7 @@
-"""The readers of poll responses, by the config's `read`. A new one is a class and a line here."""
+"""The readers of poll responses, by the config's `read`. A new one is a class and a line here.
+
+Not here: the parsers of documents (scheduler/documents), and the request (scheduler/intake/polls/look.py).
+"""
 
 from __future__ import annotations
 
