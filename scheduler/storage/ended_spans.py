@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.traces import Span, SpanRef, Step, firing_ref, read_traceparent, span_id
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tenants import CANARY_TENANT
+from scheduler.triggers.registry import ADDRESSED
 
 MOST_AT_ONCE = 500
 """The wakes that are read at once."""
@@ -52,7 +53,7 @@ FIRINGS = text("""
     LEFT JOIN LATERAL (SELECT traceparent FROM firing_traces WHERE firing_id = v.id LIMIT 1) t ON true
     LEFT JOIN LATERAL (
         SELECT received_at FROM webhook_deliveries
-        WHERE f.trigger_type = 'webhook' AND trigger_id = f.trigger_id AND firing_id = f.id
+        WHERE f.trigger_type = ANY(:addressed) AND trigger_id = f.trigger_id AND firing_id = f.id
             AND received_at BETWEEN f.fired_at - interval '1 minute' AND f.fired_at + interval '1 minute'
             AND verdict = 'accepted' LIMIT 1
     ) d ON true
@@ -130,7 +131,8 @@ def next_ended(conn: Connection, lag: timedelta) -> Ended | None:
         return None
     conn.execute(MOVE_EXPORT, {"until": wakes[-1].finished_at})
     firing_ids = {id_ for wake in wakes for id_ in wake.firing_ids or ()}
-    fired = {each.id: each for each in rows_as(_Fired, conn.execute(FIRINGS, {"ids": _array(firing_ids)}))}
+    of_firings = {"ids": _array(firing_ids), "addressed": list(ADDRESSED)}
+    fired = {each.id: each for each in rows_as(_Fired, conn.execute(FIRINGS, of_firings))}
     calls: dict[str, list[_Called]] = defaultdict(list)
     of_wakes = {"ids": _array(wake.id for wake in wakes), "most": MOST_CALLS}
     for call in rows_as(_Called, conn.execute(CALLS, of_wakes)):

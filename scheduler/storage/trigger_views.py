@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Select, Text, and_, func, literal, or_, select, text, union_all
 
 from scheduler.domain.errors import NotFound
-from scheduler.domain.model import JobKind
+from scheduler.domain.model import JobKind, TriggerKind
 from scheduler.storage.audit import SYSTEM
 from scheduler.storage.delivery_lists import FILTERED
 from scheduler.storage.history_rows import HistoryRow
@@ -181,13 +181,14 @@ class AwaitedAnswer:
     task: str
 
 
-WAITS = text("""
+WAITS = text(f"""
     SELECT t.id, t.agent_id, a.name AS agent_name, t.config->>'task' AS task
     FROM triggers t JOIN agents a ON a.id = t.agent_id
-    WHERE t.tenant_id = :tenant_id AND t.type = 'a2a_wait' AND t.is_enabled AND t.deleted_at IS NULL
+    WHERE t.tenant_id = :tenant_id AND t.type = '{TriggerKind.A2A_WAIT.value}' AND t.is_enabled
+        AND t.deleted_at IS NULL
         AND t.config->>'from_agent' = CAST(:agent_id AS text) AND t.expires_at > clock_timestamp()
     ORDER BY t.id
-""")
+""")  # noqa: S608  # our own constant
 
 
 def open_waits(conn: Connection, tenant_id: UUID, agent_id: UUID) -> list[AwaitedAnswer]:

@@ -16,6 +16,7 @@ from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate, lock_tr
 from scheduler.firings.record import record_firings
 from scheduler.intake.messages.intake import checked_text
 from scheduler.intake.wakes.statements import (
+    WAKE_NAME,
     Pair,
     PairLimit,
     chain_of,
@@ -156,7 +157,7 @@ def _locked_trigger(conn: Connection, agent_id: UUID) -> LockedTrigger:
         raise NotFound(f"There is no agent '{agent_id}'.")
     closed = gate(trigger, trigger.read_at)
     if closed:
-        raise Conflict(f"The agent accepts no calls: its trigger 'wake' is {closed}. Resume it first.")
+        raise Conflict(f"The agent accepts no calls: its trigger {WAKE_NAME!r} is {closed}. Resume it first.")
     return trigger
 
 

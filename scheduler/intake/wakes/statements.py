@@ -17,6 +17,7 @@ from scheduler.storage.arrays import array
 from scheduler.storage.triggers import insert_trigger
 
 WAKE = TriggerKind.WAKE.value
+WAKE_NAME = "wake"
 WAKE_REASON = "Somebody calls this agent. What it is told depends on who does."
 
 DEEPEST = text("""
@@ -60,9 +61,10 @@ COUNT_WAKES = text("""
     SELECT * FROM unnest(CAST(:firings AS uuid[]), CAST(:froms AS uuid[]), CAST(:agents AS uuid[]))
 """)
 
-FIND_WAKE_TRIGGER = text("""
-    SELECT id FROM triggers WHERE agent_id = :agent_id AND name = 'wake' AND is_system AND deleted_at IS NULL
-""")
+FIND_WAKE_TRIGGER = text(f"""
+    SELECT id FROM triggers
+    WHERE agent_id = :agent_id AND name = '{WAKE_NAME}' AND is_system AND deleted_at IS NULL
+""")  # noqa: S608  # our own constant
 
 HOLD_AGENT = text(f"""
     SELECT a.tenant_id, {AGENT_ZONE} AS zone FROM agents a JOIN tenants n ON n.id = a.tenant_id
@@ -159,7 +161,7 @@ def wake_trigger_of(conn: Connection, agent_id: UUID) -> UUID | None:
         "id": new_id(),
         "tenant_id": agent.tenant_id,
         "agent_id": agent_id,
-        "name": "wake",
+        "name": WAKE_NAME,
         "type": WAKE,
         "config": {},
         "reason": WAKE_REASON,
