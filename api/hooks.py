@@ -16,8 +16,8 @@ from api.services import services
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import token_hash
 from scheduler.domain.webhook_parts import Echo, echo_of_get
-from scheduler.intake.webhooks.address_test import HookSummary, peek
 from scheduler.intake.webhooks.delivery import too_large
+from scheduler.intake.webhooks.handshakes import HookSummary, peek
 from scheduler.intake.webhooks.intake import Delivery, Intake
 from scheduler.metrics import INTAKE_DURATION
 from scheduler.triggers.webhook import USUAL_BODY

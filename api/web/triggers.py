@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from flask import Response, request
 from sqlalchemy import Connection
@@ -11,26 +13,33 @@ from sqlalchemy import Connection
 from api.addresses import hook_address
 from api.auth import Level, caller, needs
 from api.services import services
-from api.web.base import done, page_blueprint, paged, render
+from api.web.base import Paged, done, page_blueprint, paged, render
 from api.web.insights import read_panel
 from api.web.trigger_filters import wanted_triggers
-from api.web.trigger_history import passed_in_pauses
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import parse_id
+from scheduler.domain.misfire import COUNTED_SLOTS, TICK
 from scheduler.intake.webhooks.redeliver import send_sample
 from scheduler.manage.checks import has_checks
 from scheduler.storage.agents import get_agent
 from scheduler.storage.delivery_lists import DeliveryFilter, DeliveryRow, find_deliveries
+from scheduler.storage.history_rows import HistoryRow
 from scheduler.storage.trigger_lists import find_triggers
 from scheduler.storage.trigger_views import TriggerView, list_history
+from scheduler.triggers.base import faults_of
 from scheduler.triggers.preview import Preview
-from scheduler.triggers.registry import CLOCKED, KINDS, UNLISTED
+from scheduler.triggers.recurring import RecurringConfig
+from scheduler.triggers.registry import CLOCKED, KINDS, UNLISTED, kind_of
 
 PREVIEWED = 8
 SHOWN_DELIVERIES = 10
 SAMPLE = '{"hello": "world"}'
 
 triggers = page_blueprint("triggers")
+PAUSES = ("trigger.paused",)
+RESUMES = ("trigger.resumed",)
+BEGINNINGS = (*PAUSES, *RESUMES, "trigger.created", "trigger.updated", "trigger.finished", "trigger.expired")
+"""Events before which the state or the schedule may have been different."""
 
 
 @triggers.get("/triggers")
@@ -170,3 +179,41 @@ def _ahead(trigger: TriggerView) -> Preview | None:
 def _latest_deliveries(conn: Connection, trigger: TriggerView) -> Sequence[DeliveryRow]:
     wanted = DeliveryFilter(trigger_id=trigger.id)
     return find_deliveries(conn, trigger.tenant_id, wanted, limit=SHOWN_DELIVERIES)
+
+
+def passed_in_pauses(trigger: TriggerView, history: Paged[HistoryRow], now: datetime) -> dict[UUID, str]:
+    """Returns, by event id, the slots that passed in each pause on a page of the history.
+
+    Omits kinds without their own slots, and pauses in which the schedule was changed.
+    """
+    said = {}
+    is_first_page = history.newest is None
+    until = now if is_first_page and not trigger.is_enabled else None
+    for event in history:
+        if event.action in PAUSES and until is not None:
+            said[event.id] = _said(trigger, event.at, until, goes_on=until is now)
+        if event.action in RESUMES:
+            until = event.at
+        elif event.action in BEGINNINGS:
+            until = None
+    return {event_id: text for event_id, text in said.items() if text}
+
+
+def _said(trigger: TriggerView, since: datetime, until: datetime, *, goes_on: bool) -> str:
+    try:
+        with faults_of(trigger.type):
+            if not issubclass(kind_of(trigger.type), RecurringConfig):
+                return ""
+            # An interval's grid before the pause is not known any more; a grid from the start of the pause has as
+            # many slots.
+            config = kind_of(trigger.type).model_construct(**trigger.config)
+            schedule = config.schedule(trigger.timezone, since, trigger.id)
+            if schedule is None:
+                return ""
+            count, exact = schedule.count_between(since + TICK, until, COUNTED_SLOTS)
+    except InvalidField:  # its kind is no longer installed, or fails
+        return ""
+    slots = f"{count}{'' if exact else '+'} run{'' if count == 1 else 's'}"
+    if goes_on:
+        return f"{slots} {'has' if count == 1 else 'have'} been missed since."
+    return f"{slots} missed until it was resumed."
