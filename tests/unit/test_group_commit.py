@@ -9,7 +9,7 @@ from threading import Event, Lock
 import pytest
 
 from scheduler.domain.errors import DatabaseUnavailable
-from scheduler.intake.webhooks.intake import GroupCommit
+from scheduler.storage.group_commit import GroupCommit
 
 
 class Journal:

@@ -1,139 +1,25 @@
 """Webhook intake: turns deliveries into firings, and answers once they are durable.
 
-Deliveries that arrive together share a commit. There is no thread of its own to start or stop: a thread that finds
-nobody at work becomes the leader, does the work of all that wait, and hands the lead to the first that came meanwhile.
+Deliveries that arrive together share a commit.
 """
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from threading import Condition, Lock
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from dataclasses import replace
 
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.intake.webhooks.cache import HookMemory
 from scheduler.intake.webhooks.delivery import Delivery, FilterPending, Filters, Receipt
 from scheduler.intake.webhooks.recording import Outcome, record_deliveries
 from scheduler.storage.engine import Database
+from scheduler.storage.group_commit import GroupCommit
 from scheduler.storage.secrets import SecretBox
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-LONGEST_GATHER = 0.005
-"""The most seconds that a leader waits for others to join."""
 __all__ = ["Delivery", "Intake", "Receipt"]
 
 FILTER_TRIES = 3
 """How often a filter that changes meanwhile is run again."""
-
-
-def _closed_gate() -> Lock:
-    """A gate at which one thread waits until another opens it once: a bare lock, as an Event wakes in two steps."""
-    gate = Lock()
-    gate.acquire()
-    return gate
-
-
-@dataclass(slots=True, eq=False)
-class _Ticket(Generic[Item, Result]):
-    """A submitted item. Its thread is woken when the result is there, or to lead."""
-
-    item: Item
-    result: Result | None = None
-    error: Exception | None = None
-    settled: bool = False
-    gate: Lock = field(default_factory=_closed_gate)
-
-    def settle(self, result: Result | None, error: Exception | None = None) -> None:
-        self.result, self.error, self.settled = result, error, True
-        self.gate.release()
-
-
-class GroupCommit(Generic[Item, Result]):
-    """Calls `commit` with all waiting items, never from two threads at once.
-
-    `commit` takes 1..`limit` items in order of arrival and returns as many results once they are durable; it does
-    either all of them, or none and raises.
-    """
-
-    def __init__(self, commit: Callable[[Sequence[Item]], Sequence[Result]], limit: int = 100) -> None:
-        self._commit = commit
-        self._limit = limit
-        self._waiting: deque[_Ticket[Item, Result]] = deque()
-        self._changed = Condition()
-        self._led = False
-        self._expected = 1
-        """How many threads were about lately. A lone one never waits for others."""
-        self._patience = 0.0
-
-    def submit(self, item: Item) -> Result:
-        """Has `item` done; returns its result or raises its error. A failing item does not affect the others."""
-        ticket: _Ticket[Item, Result] = _Ticket(item)
-        with self._changed:
-            self._waiting.append(ticket)
-            leads, self._led = not self._led, True
-            if len(self._waiting) == self._expected:
-                self._changed.notify()
-        if not leads:
-            ticket.gate.acquire()
-        if not ticket.settled:
-            self._lead()
-        if ticket.error is not None:
-            raise ticket.error
-        return ticket.result  # type: ignore[return-value]  # settled without an error: it is a Result
-
-    def _lead(self) -> None:
-        """Settles one batch, whose first item is the calling thread's own, and passes the lead on."""
-        batch = self._gather()
-        began = time.monotonic()
-        try:
-            self._settle(batch)
-        finally:
-            with self._changed:
-                self._expected = min(len(batch) + len(self._waiting), self._limit)
-                self._patience = min(time.monotonic() - began, LONGEST_GATHER)
-                self._led = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].gate.release()
-
-    def _gather(self) -> list[_Ticket[Item, Result]]:
-        """Takes the waiting items, once as many wait as recently.
-
-        Senders that were just answered often send again at once, and a transaction costs much the same for one
-        item as for ten, so a leader waits for them, but no longer than the last commit took.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._waiting) >= self._expected, self._patience)
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limit))]
-
-    def _settle(self, batch: Sequence[_Ticket[Item, Result]]) -> None:
-        """Commits `batch`; if that fails, bisects it until the failing item is alone."""
-        try:
-            results = self._commit([ticket.item for ticket in batch])
-        except DatabaseUnavailable as error:
-            _fail(batch, error)
-        except Exception as error:  # noqa: BLE001  # it is raised again in the thread that handed the item in
-            if len(batch) == 1:
-                _fail(batch, error)
-            else:
-                middle = len(batch) // 2
-                self._settle(batch[:middle])
-                self._settle(batch[middle:])
-        except BaseException:
-            _fail(batch, DatabaseUnavailable("The server is stopping; try again."))
-            raise
-        else:
-            for ticket, result in zip(batch, results, strict=True):
-                ticket.settle(result)
-
-
-def _fail(batch: Sequence[_Ticket[Item, Result]], error: Exception) -> None:
-    for ticket in batch:
-        ticket.settle(None, error)
 
 
 class Intake:
