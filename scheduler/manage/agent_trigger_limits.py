@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, func, select
 
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.misfire import Schedule
@@ -35,8 +35,11 @@ more.
 """
 
 _COUNTS = Trigger.is_enabled | (Trigger.approval == AWAITING)
-COUNT_TRIGGERS = select(func.count().filter(_COUNTS).label("enabled"), func.count().label("kept")).where(
-    Trigger.agent_id == bindparam("agent_id"), Trigger.deleted_at.is_(None), Trigger.is_system.is_(False)
+COUNT_TRIGGERS = (
+    select(Trigger.agent_id, func.count().filter(_COUNTS).label("enabled"), func.count().label("kept"))
+    .where(Trigger.agent_id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+    .where(Trigger.deleted_at.is_(None), Trigger.is_system.is_(False))
+    .group_by(Trigger.agent_id)
 )
 
 
@@ -152,21 +155,18 @@ def _expiry(asked: datetime | None, start: datetime, now: datetime) -> datetime:
 
 
 class TriggerAllowance:
-    """How many more triggers a locked agent may have. Counted once, then decremented."""
+    """How many more triggers a locked agent may have."""
 
-    def __init__(self, conn: Connection, agent: AgentLimits) -> None:
-        self._conn = conn
+    def __init__(self, agent: AgentLimits, enabled: int, kept: int) -> None:
+        """`enabled` are those enabled or awaiting approval, `kept` all that are not deleted."""
         self._agent = agent
-        self._counts: tuple[int, int] | None = None
+        self._counts = (enabled, kept)
 
     def take(self, *, by_agent: bool = False) -> None:
         """Counts one more. Raises Conflict when the most enabled or awaiting triggers exist already.
 
         Ended and paused triggers do not count, but an agent cannot create those without limit either.
         """
-        if self._counts is None:
-            row = self._conn.execute(COUNT_TRIGGERS, {"agent_id": self._agent.agent_id}).one()
-            self._counts = (row.enabled, row.kept)
         enabled, kept = self._counts
         if enabled >= self._agent.max_triggers:
             raise Conflict(
@@ -182,9 +182,15 @@ class TriggerAllowance:
         self._counts = (enabled + 1, kept + 1)
 
 
+def allowances(conn: Connection, agents: Mapping[UUID, AgentLimits]) -> dict[UUID, TriggerAllowance]:
+    """Returns the allowances of locked agents, by id."""
+    counts = {row.agent_id: (row.enabled, row.kept) for row in conn.execute(COUNT_TRIGGERS, {"ids": list(agents)})}
+    return {id_: TriggerAllowance(agent, *counts.get(id_, (0, 0))) for id_, agent in agents.items()}
+
+
 def check_limit(conn: Connection, agent: AgentLimits) -> None:
     """Raises Conflict for an enabled or awaiting trigger beyond the limit of the agent, which is locked."""
-    TriggerAllowance(conn, agent).take()
+    allowances(conn, {agent.agent_id: agent})[agent.agent_id].take()
 
 
 def check_may_add(kind: type[TriggerConfig]) -> None:

@@ -23,7 +23,9 @@ from scheduler.storage.agents import DUPLICATE, create_agents, get_agent, list_a
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.engine import Database
+from scheduler.storage.group_commit import GroupCommits
 from scheduler.storage.keys import revoke_agent_keys
+from scheduler.storage.live import MAX_TOLD
 from scheduler.storage.notes import Notes, read_notes, write_notes
 from scheduler.storage.tables import Agent
 from scheduler.storage.tenant_tables import Tenant
@@ -53,6 +55,7 @@ class _AgentPlan:
 
     columns: dict[str, Any]
     new_secrets: Mapping[str, Any]
+    actor: str
 
 
 class Agents:
@@ -61,16 +64,25 @@ class Agents:
     def __init__(self, db: Database, operator: Operator) -> None:
         self._db = db
         self._operator = operator
+        self._new: GroupCommits[UUID, tuple[NewAgent, str], SavedAgent] = GroupCommits(self._create, MAX_TOLD)
 
     def header_names(self, agent: Agent) -> dict[str, list[str]]:
         """Returns the names of the sent headers, by field."""
         return header_names(agent, self._operator)
 
     def create(self, tenant_id: UUID, new: NewAgent, *, actor: str) -> SavedAgent:
-        """Creates an agent. Raises InvalidField, NotFound for the tenant, or Conflict for its name."""
+        """Creates an agent. Raises InvalidField, NotFound for the tenant, or Conflict for its name.
+
+        Agents of one tenant that are created at the same time share a transaction; one that is refused does not
+        affect the others.
+        """
+        return self._new.submit(tenant_id, (new, actor))
+
+    def _create(self, tenant_id: UUID, wanted: Sequence[tuple[NewAgent, str]]) -> list[SavedAgent]:
         with self._db.begin() as conn:
-            planned = self._plan(conn, get_tenant(conn, tenant_id, keep=True), new)
-            return _write(conn, tenant_id, [planned], actor)[0]
+            tenant = get_tenant(conn, tenant_id, keep=True)
+            planned = [self._plan(conn, tenant, new, actor) for new, actor in wanted]
+            return _write(conn, tenant_id, planned)
 
     def create_all(self, tenant_id: UUID, wanted: Sequence[NewAgent], *, actor: str) -> list[SavedAgent]:
         """Creates all of these agents or none. Raises NotFound for the tenant, else every error, by row."""
@@ -84,17 +96,17 @@ class Agents:
                 with errors.of(index):
                     if names[index] in taken:
                         raise Conflict(DUPLICATE, field="name")
-                    planned.append(self._plan(conn, tenant, new))
+                    planned.append(self._plan(conn, tenant, new, actor))
             errors.raise_all()
-            return _write(conn, tenant_id, planned, actor)
+            return _write(conn, tenant_id, planned)
 
-    def _plan(self, conn: Connection, tenant: Tenant, new: NewAgent) -> _AgentPlan:
+    def _plan(self, conn: Connection, tenant: Tenant, new: NewAgent, actor: str) -> _AgentPlan:
         """Checks a new agent of a tenant."""
         runtime = runtimes.new_runtime(new.runtime, self._operator)
         values = dict(new.settings) | mcp_columns(new.mcp_servers, None, self._operator)
         values |= runtimes.limit_columns(values, tenant)
         runtimes.check_models(conn, tenant.id, runtime)
-        return _AgentPlan(values | runtime.columns, runtime.new_secrets)
+        return _AgentPlan(values | runtime.columns, runtime.new_secrets, actor)
 
     def list(
         self, tenant_id: UUID, *, only: UUID | None = None, limit: int, after: UUID | None = None
@@ -188,12 +200,14 @@ class Agents:
         return values, new_secrets
 
 
-def _write(conn: Connection, tenant_id: UUID, planned: Sequence[_AgentPlan], actor: str) -> list[SavedAgent]:
+def _write(conn: Connection, tenant_id: UUID, planned: Sequence[_AgentPlan]) -> list[SavedAgent]:
     made = create_agents(conn, tenant_id, [each.columns for each in planned])
+    pairs = [*zip(made, planned, strict=True)]
     record_events(
-        conn, [Event("agent.created", tenant_id, row.id, row.id, actor, {"name": row.name}) for row in made]
+        conn,
+        [Event("agent.created", tenant_id, row.id, row.id, each.actor, {"name": row.name}) for row, each in pairs],
     )
-    return [SavedAgent(row, each.new_secrets) for row, each in zip(made, planned, strict=True)]
+    return [SavedAgent(row, each.new_secrets) for row, each in pairs]
 
 
 def _follow(conn: Connection, agent_id: UUID, changed: set[str]) -> None:

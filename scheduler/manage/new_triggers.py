@@ -48,11 +48,12 @@ class Creator:
 
 @dataclass(frozen=True, slots=True)
 class NewTrigger:
-    """A checked new trigger: its columns, its first slot, and a webhook's token."""
+    """A checked new trigger: its columns, its first slot, a webhook's token, and who creates it."""
 
     values: dict[str, Any]
     first: datetime | None
     token: str | None
+    actor: str
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
@@ -73,13 +74,13 @@ class NewTrigger:
         columns["fire_count"] = 0
         return TriggerView(**columns)
 
-    def event(self, actor: str) -> Event:
+    def event(self) -> Event:
         """Returns the audit event of its creation."""
         about = {name: self.values[name] for name in ("name", "type")}
         if self.values["approval"] is not None:
             about["approval"] = self.values["approval"]
         agent_id, id_ = self.values["agent_id"], self.values["id"]
-        return Event("trigger.created", self.values["tenant_id"], id_, agent_id, actor, about)
+        return Event("trigger.created", self.values["tenant_id"], id_, agent_id, self.actor, about)
 
 
 def plan_trigger(
@@ -129,10 +130,10 @@ def plan_trigger(
         "created_by": maker.created_by or maker.actor,
         **own,
     }
-    return NewTrigger(values, first, token)
+    return NewTrigger(values, first, token, maker.actor)
 
 
-def write_triggers(conn: Connection, new: Sequence[NewTrigger], actor: str) -> list[CreatedTrigger]:
+def write_triggers(conn: Connection, new: Sequence[NewTrigger]) -> list[CreatedTrigger]:
     """Writes triggers with their jobs and audit events. Raises Conflict if a name is taken."""
     with rows.refuse_taken(new[0].values["name"] if len(new) == 1 else "like one of these"):
         insert_triggers(conn, [each.values for each in new])
@@ -141,7 +142,7 @@ def write_triggers(conn: Connection, new: Sequence[NewTrigger], actor: str) -> l
     soonest = min((job["next_run_time"] for job in jobs if job["next_run_time"] is not None), default=None)
     if soonest is not None and soonest <= new[0].values["created_at"] + SOON:
         notify(conn)
-    record_events(conn, [each.event(actor) for each in new])
+    record_events(conn, [each.event() for each in new])
     return [CreatedTrigger(each.view(), each.token) for each in new]
 
 

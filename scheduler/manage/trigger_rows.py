@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
@@ -65,10 +65,14 @@ TAKEN_NAMES = select(Trigger.agent_id, Trigger.name).where(
 
 def lock_agent(conn: Connection, tenant_id: UUID, agent_id: UUID) -> AgentLimits:
     """Locks the agent, so that nobody else creates triggers for it. Raises NotFound."""
-    agent = lock_agents(conn, tenant_id, [agent_id]).get(agent_id)
-    if agent is None:
+    return found_agent(lock_agents(conn, tenant_id, [agent_id]), agent_id)
+
+
+def found_agent(agents: Mapping[UUID, AgentLimits], agent_id: UUID) -> AgentLimits:
+    """Returns one of these agents. Raises NotFound."""
+    if agent_id not in agents:
         raise NotFound(f"There is no agent {agent_id}.")
-    return agent
+    return agents[agent_id]
 
 
 def lock_agents(conn: Connection, tenant_id: UUID, agent_ids: Collection[UUID]) -> dict[UUID, AgentLimits]:

@@ -6,6 +6,7 @@ The web process uses this and never constructs a scheduler. Lock order: the agen
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.domain.permissions import NOTHING_PERMITTED, Permitted
 from scheduler.manage import trigger_rows as rows
-from scheduler.manage.agent_trigger_limits import TriggerAllowance
+from scheduler.manage.agent_trigger_limits import TriggerAllowance, allowances
 from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.new_triggers import CreatedTrigger, Creator, NewTrigger, plan_trigger, write_triggers
 from scheduler.manage.row_errors import RowErrors
@@ -25,7 +26,9 @@ from scheduler.manage.trigger_jobs import lock_all_settled, pause_trigger, remov
 from scheduler.manage.trigger_spec import AgentLimits, ManualFire, TriggerSpec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
+from scheduler.storage.group_commit import GroupCommits
 from scheduler.storage.idempotency import KeyedRequest
+from scheduler.storage.live import MAX_TOLD
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.trigger_lists import EVERY_TRIGGER, TriggerFilter
 from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
@@ -34,6 +37,15 @@ from scheduler.triggers.preview import Preview, preview
 from scheduler.triggers.registry import kind_of
 
 PUBLIC_ONLY = AllowedPrivate()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A trigger to be created."""
+
+    agent_id: UUID
+    spec: TriggerSpec
+    maker: Creator
 
 
 class Triggers:
@@ -51,6 +63,7 @@ class Triggers:
         self._allow_private = allow_private
         self._permitted = permitted
         self._changes = TriggerChanges(box, allow_private, permitted)
+        self._new: GroupCommits[tuple[UUID, bool], _Wanted, CreatedTrigger] = GroupCommits(self._create, MAX_TOLD)
 
     def create(
         self,
@@ -67,13 +80,23 @@ class Triggers:
 
         Raises InvalidField, NotFound, Forbidden, or Conflict for a name or the limit. `is_system`: it is not
         counted and cannot be deleted. `by_agent`: the agent creates it itself, within the limits of
-        `agent_trigger_limits`, and it may need approval.
+        `agent_trigger_limits`, and it may need approval. Triggers of one tenant that are created at the same time
+        share a transaction; one that is refused does not affect the others.
         """
         maker = Creator(actor, created_by, is_system, by_agent)
-        with rows.auditing_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
-            agent = rows.lock_agent(conn, tenant_id, agent_id)
-            new = self._plan(conn, agent, spec, maker, TriggerAllowance(conn, agent))
-            return write_triggers(conn, [new], actor)[0]
+        with rows.auditing_limits(self._db, tenant_id, actor, agent_id=agent_id):
+            return self._new.submit((tenant_id, by_agent), _Wanted(agent_id, spec, maker))
+
+    def _create(self, whose: tuple[UUID, bool], wanted: Sequence[_Wanted]) -> list[CreatedTrigger]:
+        """Creates triggers of a tenant, all of them by agents or none, so that they have the same columns."""
+        with self._db.begin() as conn:
+            agents = rows.lock_agents(conn, whose[0], {each.agent_id for each in wanted})
+            rooms = allowances(conn, agents)
+            new = []
+            for each in wanted:
+                agent = rows.found_agent(agents, each.agent_id)
+                new.append(self._plan(conn, agent, each.spec, each.maker, rooms[each.agent_id]))
+            return write_triggers(conn, new)
 
     def create_all(
         self, tenant_id: UUID, wanted: Sequence[tuple[UUID, TriggerSpec]], *, actor: str, by_agent: bool = False
@@ -84,7 +107,7 @@ class Triggers:
         new = []
         with self._db.begin() as conn:
             agents = rows.lock_agents(conn, tenant_id, {agent_id for agent_id, _ in wanted})
-            rooms = {agent_id: TriggerAllowance(conn, agent) for agent_id, agent in agents.items()}
+            rooms = allowances(conn, agents)
             taken = rows.taken_names(conn, wanted)
             for index, (agent_id, spec) in enumerate(wanted):
                 with errors.of(index):
@@ -94,7 +117,7 @@ class Triggers:
                         raise rows.name_taken(spec.name)
                     new.append(self._plan(conn, agents[agent_id], spec, maker, rooms[agent_id]))
             errors.raise_all()
-            return write_triggers(conn, new, actor)
+            return write_triggers(conn, new)
 
     def _plan(
         self, conn: Connection, agent: AgentLimits, spec: TriggerSpec, maker: Creator, room: TriggerAllowance

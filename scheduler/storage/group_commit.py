@@ -7,19 +7,23 @@ all that wait, and hands the lead to the first that came meanwhile.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Condition, Lock
 from typing import Generic, TypeVar
 
 from scheduler.domain.errors import DatabaseUnavailable
 
+Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LONGEST_GATHER = 0.005
 """The most seconds that a leader waits for others to join."""
+REMEMBERED = 1000
+"""The most keys whose groups are kept. A group that is forgotten while threads use it still serves them."""
 
 
 def _closed_gate() -> Lock:
@@ -125,3 +129,25 @@ class GroupCommit(Generic[Item, Result]):
 def _fail(batch: Sequence[_Ticket[Item, Result]], error: Exception) -> None:
     for ticket in batch:
         ticket.settle(None, error)
+
+
+class GroupCommits(Generic[Key, Item, Result]):
+    """A group commit for each key, such as a tenant: nobody waits for what another key's items wait for."""
+
+    def __init__(self, commit: Callable[[Key, Sequence[Item]], Sequence[Result]], limit: int = 100) -> None:
+        """`commit` is called with a key and its items, else as by GroupCommit."""
+        self._commit = commit
+        self._limit = limit
+        self._groups: OrderedDict[Key, GroupCommit[Item, Result]] = OrderedDict()
+        self._lock = Lock()
+
+    def submit(self, key: Key, item: Item) -> Result:
+        """Has `item` done with others of its key; returns its result or raises its error."""
+        with self._lock:
+            group = self._groups.get(key)
+            if group is None:
+                group = self._groups[key] = GroupCommit(partial(self._commit, key), self._limit)
+            self._groups.move_to_end(key)
+            while len(self._groups) > REMEMBERED:
+                self._groups.popitem(last=False)
+        return group.submit(item)

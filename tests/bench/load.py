@@ -5,18 +5,18 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
 BODY = b'{"action": "opened", "issue": {"number": 1, "title": "It does not start"}}'
-HEAD = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+HEAD = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n"
 END = b"\r\n\r\n"
 
 
 @dataclass(slots=True)
 class Load:
-    """The result of posting for a while: the number of 202 responses, and seconds from request to response."""
+    """The result of posting for a while: the number of accepted requests, and seconds from request to response."""
 
     seconds: float = 0.0
     accepted: int = 0
@@ -53,9 +53,20 @@ class _Connection:
         return head[9:12]
 
 
+def message(path: str, body: bytes, headers: bytes = b"") -> bytes:
+    """Returns a POST request; `headers` are whole lines."""
+    return HEAD % (path.encode(), len(body), headers) + body
+
+
 def post(port: int, paths: Sequence[str], *, connections: int, seconds: float) -> Load:
-    """Posts to `paths` in turn for `seconds`, then waits for the outstanding responses."""
-    messages = cycle([HEAD % (path.encode(), len(BODY)) + BODY for path in paths])
+    """Posts the same body to `paths` in turn, as `send` does."""
+    return send(port, cycle([message(path, BODY) for path in paths]), connections=connections, seconds=seconds)
+
+
+def send(
+    port: int, messages: Iterator[bytes], *, connections: int, seconds: float, accepted: bytes = b"202"
+) -> Load:
+    """Sends `messages` for `seconds`, then waits for the outstanding responses."""
     load = Load()
     with selectors.DefaultSelector() as selector:
         started = time.perf_counter()
@@ -71,8 +82,8 @@ def post(port: int, paths: Sequence[str], *, connections: int, seconds: float) -
                 if status is None:
                     continue
                 load.latencies.append(time.perf_counter() - connection.sent_at)
-                load.accepted += status == b"202"
-                load.refused += status != b"202"
+                load.accepted += status == accepted
+                load.refused += status != accepted
                 if time.perf_counter() - started < seconds:
                     connection.send(next(messages))
                 else:

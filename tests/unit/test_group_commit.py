@@ -9,7 +9,7 @@ from threading import Event, Lock
 import pytest
 
 from scheduler.domain.errors import DatabaseUnavailable
-from scheduler.storage.group_commit import GroupCommit
+from scheduler.storage.group_commit import REMEMBERED, GroupCommit, GroupCommits
 
 
 class Journal:
@@ -113,3 +113,24 @@ def test_a_single_thread_does_not_wait() -> None:
     group.submit(10)
     assert group._expected == 1
     assert group.submit(11) == "done 11"
+
+
+def test_a_key_does_not_wait_for_another() -> None:
+    """While one key's commit is running, another key's item is committed, with its key."""
+    journal = Journal()
+    groups: GroupCommits[str, int, str] = GroupCommits(
+        lambda key, items: journal.commit(items) if key == "slow" else [f"{key} {item}" for item in items]
+    )
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(groups.submit, "slow", 0)
+        assert journal.first_is_in.wait(10)
+        assert groups.submit("quick", 1) == "quick 1"
+        assert not slow.done()
+        journal.go_on.set()
+        assert slow.result() == "done 0"
+
+
+def test_only_so_many_keys_are_kept() -> None:
+    groups: GroupCommits[int, int, int] = GroupCommits(lambda key, items: [key + item for item in items])
+    assert [groups.submit(key, 1) for key in range(REMEMBERED + 5)] == [*range(1, REMEMBERED + 6)]
+    assert [*groups._groups][:1] == [5]
