@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     if unknown := set(names) - set(PARTS):
         print(f"There is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}.", file=sys.stderr)  # noqa: T201
         return 2
-    say = (lambda _line: None) if only_json else lambda line: print(line, flush=True)  # noqa: T201
+    say: Callable[[str], None] = (lambda _line: None) if only_json else lambda line: print(line, flush=True)  # noqa: T201
     began = time.monotonic()
     with bench_server() as databases:
         lines = bench(databases, names, say)
