@@ -21,7 +21,8 @@ from tests.bench.retention import lateness_beside_removal, sizes_of_a_day
 from tests.bench.soak import ROUNDS as SOAK_ROUNDS
 from tests.bench.soak import SECONDS as SOAK_SECONDS
 from tests.bench.soak import TARGET as SOAK_TARGET
-from tests.bench.soak import Mode, soak
+from tests.bench.soak import soak
+from tests.bench.soak_service import Mode
 from tests.bench.stored import FEW as FEW_STORED
 from tests.bench.stored import MANY as MANY_STORED
 from tests.bench.stored import stored
@@ -229,6 +230,7 @@ def _soak_lines(_: Databases) -> Iterator[Measured]:
     """Measures what metrics and traces cost a service that is used, beside one without them."""
     soaked = soak(SOAK_SECONDS, SOAK_ROUNDS)
     yield "CPU of web and worker for each firing with its wake", soaked.cost(Mode.OFF), "ms", "", None
+    yield "  standard error of these ratios, by two services without both", soaked.noise(), "x", "", None
     yield "  with metrics, against without", soaked.ratio(Mode.METRICS), "x", "", None
     ratio = soaked.ratio(Mode.ALL)
     yield "  with metrics and traces, against without", ratio, "x", f"<= {SOAK_TARGET}", ratio <= SOAK_TARGET
