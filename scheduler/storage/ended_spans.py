@@ -47,12 +47,13 @@ ENDED = text(f"""
 # Each lookup is LATERAL … LIMIT 1, so that a plan made while a table was small cannot become a scan of it.
 FIRINGS = text("""
     SELECT CAST(f.id AS text) AS id, CAST(f.root_id AS text) AS root_id, CAST(f.trigger_id AS text) AS trigger_id,
-        f.trigger_name, f.trigger_type, f.fired_at, f.due_at, f.scheduled_for, t.traceparent, d.received_at
+        f.trigger_name, f.trigger_type, f.fired_at, f.due_at, f.scheduled_for, t.traceparent, d.asked_at,
+        d.received_at
     FROM unnest(CAST(:ids AS uuid[])) AS v(id)
     CROSS JOIN LATERAL (SELECT * FROM firings WHERE id = v.id LIMIT 1) f
     LEFT JOIN LATERAL (SELECT traceparent FROM firing_traces WHERE firing_id = v.id LIMIT 1) t ON true
     LEFT JOIN LATERAL (
-        SELECT received_at FROM webhook_deliveries
+        SELECT received_at - coalesce(waited, '0') AS asked_at, received_at FROM webhook_deliveries
         WHERE f.trigger_type = ANY(:addressed) AND trigger_id = f.trigger_id AND firing_id = f.id
             AND received_at BETWEEN f.fired_at - interval '1 minute' AND f.fired_at + interval '1 minute'
             AND verdict = 'accepted' LIMIT 1
@@ -104,6 +105,7 @@ class _Fired(NamedTuple):
     due_at: datetime | None
     scheduled_for: datetime | None
     traceparent: str | None
+    asked_at: datetime | None
     received_at: datetime | None
 
 
@@ -194,10 +196,10 @@ def _firing_spans(firing: _Fired, ref: SpanRef, wake: _Wake) -> Iterator[Span]:
         "reveille.agent.id": wake.agent_id,
     }
     parent = read_traceparent(firing.traceparent)
-    if firing.received_at is not None:
+    if firing.asked_at is not None and firing.received_at is not None:
         intake = SpanRef(ref.trace_id, span_id(Step.INTAKE, firing.id))
         end = max(firing.fired_at, firing.received_at)
-        yield Span(f"intake {firing.trigger_type}", intake, parent, firing.received_at, end, about, is_entry=True)
+        yield Span(f"intake {firing.trigger_type}", intake, parent, firing.asked_at, end, about, is_entry=True)
         parent = intake
     due = min(firing.due_at or firing.scheduled_for or firing.fired_at, firing.fired_at)
     yield Span(f"fire {firing.trigger_name}", ref, parent, due, firing.fired_at, about)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +40,8 @@ class WebhookDelivery(Base):
     firing_id: Mapped[UUID | None]
     data: Mapped[dict[str, Any] | None]
     """For a filtered delivery: what a firing would keep besides its body."""
+    waited: Mapped[timedelta | None]
+    """How long it waited from its request until `received_at`, when it was judged; null before revision 0037."""
 
 
 class IdempotencyKey(Base):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -45,6 +46,12 @@ class Delivery:
     url: str | None = None
     query: str = ""
     filtered: FilterResult | None = None
+    read_at: float = field(default_factory=time.monotonic)
+    """When its body had been read."""
+
+    def waited(self) -> timedelta:
+        """Returns how long ago that was."""
+        return timedelta(seconds=time.monotonic() - self.read_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,6 +252,7 @@ class _Ledger:
                 arrival.hook.trigger,
                 verdict,
                 self._now,
+                arrival.delivery.waited(),
                 len(arrival.delivery.body),
                 reason=reason,
                 delivery_key=arrival.identity.key if arrival.identity else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -54,6 +54,7 @@ class NewDelivery:
     trigger: LockedTrigger
     verdict: Verdict
     received_at: datetime
+    waited: timedelta
     size: int
     reason: str | None = None
     delivery_key: str | None = None
@@ -139,11 +140,11 @@ COUNT_UNACCEPTED = text("""
 
 INSERT_DELIVERIES = text("""
     INSERT INTO webhook_deliveries (id, tenant_id, trigger_id, received_at, verdict, reason, delivery_key,
-        content_type, size, body, firing_id, data)
+        content_type, size, body, firing_id, data, waited)
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:tenant_ids AS uuid[]), CAST(:trigger_ids AS uuid[]),
         CAST(:times AS timestamptz[]), CAST(:verdicts AS text[]), CAST(:reasons AS text[]), CAST(:keys AS text[]),
         CAST(:content_types AS text[]), CAST(:sizes AS int[]), CAST(:bodies AS bytea[]),
-        CAST(:firing_ids AS uuid[]), :datas)
+        CAST(:firing_ids AS uuid[]), :datas, CAST(:waits AS interval[]))
 """).bindparams(bindparam("datas", type_=ARRAY(JSONB(none_as_null=True))))
 
 
@@ -226,6 +227,7 @@ def insert_deliveries(conn: Connection, deliveries: Sequence[NewDelivery]) -> No
             "bodies": [each.body for each in deliveries],
             "firing_ids": uuid_array(each.firing_id for each in deliveries),
             "datas": [each.data for each in deliveries],
+            "waits": [each.waited for each in deliveries],
         },
     )
 

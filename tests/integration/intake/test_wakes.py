@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -19,7 +18,7 @@ from scheduler.intake.wakes.intake import Call, WakeResult, wake
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
-from tests.support.database import rows
+from tests.support.database import rows, until_blocked
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_tenant
 from tests.support.invocations import close, end, start
 from tests.support.messages import listen, make_user, write
@@ -177,15 +176,6 @@ def test_a_window_that_closes_under_a_call_is_not_opened_again_for_free(db: Data
         called.result(20)
     assert rows(db, "SELECT count(*) FROM invocations") == [(2,)]
     assert rows(db, "SELECT count(*) FROM pair_wakes") == [(2,)]
-
-
-def until_blocked(db: Database) -> None:
-    """Waits until a transaction waits for another one's lock."""
-    deadline = time.monotonic() + 20
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    while rows(db, query) == [(0,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_calls_at_once_count_one_limit(db: Database) -> None:

@@ -31,7 +31,7 @@ from scheduler.metrics import REGISTRY
 from scheduler.storage.engine import Database
 from scheduler.tracing import Tracing, exporter
 from tests.support.api import Api
-from tests.support.database import change
+from tests.support.database import change, until_blocked
 from tests.support.dispatching import Scripted, make_dispatcher
 from tests.support.hooks import make_hook
 from tests.support.invocations import close, fire, make_woken, ready_one
@@ -120,6 +120,22 @@ def test_a_webhook_is_traced_from_its_sender_to_the_end_of_the_wake(api: Api, re
     assert receiver.headers[0]["x-team"] == "ops"
     assert receiver.resources[0] == {"service.name": "reveille", "service.version": "1.2.3"}
     assert tracing(api.db, receiver).look() == 0
+
+
+def test_an_intake_lasts_from_its_request_until_it_is_recorded(api: Api, receiver: Receiver) -> None:
+    hook = make_hook(api)
+    with ThreadPoolExecutor(1) as pool:
+        with api.db.begin() as other:
+            other.execute(text("SELECT FROM triggers WHERE id = :id FOR UPDATE"), {"id": hook.id})
+            sending = pool.submit(hook.accepted)
+            until_blocked(api.db)
+            [[held]] = other.execute(text("SELECT clock_timestamp()"))
+        sending.result(20)
+    change(api.db, "UPDATE invocations SET due_at = now()")
+    run_all(api.db, Replied("done"))
+    tracing(api.db, receiver).look()
+    intake = receiver.named("intake webhook")
+    assert intake.start_time_unix_nano < held.timestamp() * 1e9 < intake.end_time_unix_nano
 
 
 def test_several_firings_of_a_wake_are_links_and_one_without_a_sender_is_a_trace_of_its_own(
