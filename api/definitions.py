@@ -26,7 +26,7 @@ from api.schemas.definitions import (
 from api.schemas.triggers import HeartbeatIn
 from api.services import services
 from scheduler.domain.text import counted
-from scheduler.manage.definitions.service import Found, Options
+from scheduler.manage.definitions.service import Options, StoredDefinitions
 from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, Change, Doc, FieldChange
 from scheduler.manage.definitions.triggers import HOOK
 from scheduler.manage.definitions.unit_of_work import Kind
@@ -110,7 +110,7 @@ def _is_assumed(change: Change, field: FieldChange) -> bool:
     return not field.is_secret and is_default(shape, name, field.after)
 
 
-def _nested(found: Found, agent: str) -> dict[str, Any]:
+def _nested(found: StoredDefinitions, agent: str) -> dict[str, Any]:
     items = [
         _exported(found.kind, each.doc, (agent, each.name))
         for each in found.held

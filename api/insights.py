@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import UUID
 
 from flask import Response
-from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
 from api.resource import answer, blueprint
 from api.schemas.insights import InsightsOut, InsightsQuery
 from api.services import services
 from scheduler.domain.local_time import zone_info
-from scheduler.domain.periods import month_around, period
-from scheduler.storage.insights import Asked, Insights, read_insights
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.domain.periods import period
+from scheduler.storage.insights import Insights, InsightsFilter, read_insights
 from scheduler.storage.tenants import get_tenant
-from scheduler.storage.usage import Month, read_spent
+from scheduler.storage.usage import MonthlySpending, read_month
 
 insights = blueprint("insights", "Figures over time, by hour or day, agent and trigger.")
 
@@ -34,23 +31,16 @@ def show_insights(query: InsightsQuery) -> Response:
         tenant_zone = tenant.timezone
         zone = query.zone or tenant_zone
         span = period(_in(query.since, zone), _in(query.until, zone), query.step, zone, now)
-        found = read_insights(conn, Asked(who.tenant_id, span, agent_id, query.trigger_id))
+        found = read_insights(conn, InsightsFilter(who.tenant_id, span, agent_id, query.trigger_id))
         month = read_month(conn, tenant, now, agent_id)
     return answer(_out(found, month))
-
-
-def read_month(conn: Connection, tenant: Tenant, now: datetime, agent_id: UUID | None) -> Month:
-    """Reads the spending of this month in the tenant's zone."""
-    start, end = month_around(now, tenant.timezone)
-    spent = read_spent(conn, tenant.id, start.date(), end.date(), agent_id=agent_id)
-    return Month(start, end, spent, tenant.cost_budget_per_month if agent_id is None else None)
 
 
 def _in(moment: datetime | None, zone: str) -> datetime | None:
     return moment.replace(tzinfo=zone_info(zone)) if moment is not None and moment.tzinfo is None else moment
 
 
-def _out(found: Insights, month: Month) -> InsightsOut:
+def _out(found: Insights, month: MonthlySpending) -> InsightsOut:
     span = found.asked.period
     values = {name: getattr(found, name) for name in found.__dataclass_fields__ if name != "asked"}
     spent = {"start": month.start, "end": month.end, "budget": month.budget, **month.spent._asdict()}

@@ -16,7 +16,7 @@ from api.schemas.triggers import HeartbeatIn, TriggerIn
 from scheduler.definitions.references import KEPT
 from scheduler.domain.shapes import Shape
 from scheduler.manage.definitions.service import DEFAULT_SET
-from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, Wanted
+from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, WantedDefinition
 
 MOST = 5000
 RENAMED = Field(None, description="Its previous name: it is renamed instead of recreated.")
@@ -89,7 +89,7 @@ class DefinitionList(Shape):
     triggers: list[TriggerDefinition] = Field(default_factory=list, max_length=MOST)
     targets: list[TargetDefinition] = Field(default_factory=list, max_length=MOST)
 
-    def wanted(self) -> list[Wanted]:
+    def wanted(self) -> list[WantedDefinition]:
         """Returns the service's input."""
         sections = ((MODEL, self.models), (AGENT, self.agents), (TRIGGER, self.triggers), (TARGET, self.targets))
         return [
@@ -146,10 +146,10 @@ class DefinitionsOut(Answer):
     left_out: list[str] = Field(description="What is not included, and why.")
 
 
-def _wanted(kind: str, place: str, item: Any) -> Wanted:
+def _wanted(kind: str, place: str, item: Any) -> WantedDefinition:
     fields = {name: getattr(item, name) for name in type(item).model_fields if name not in PARTS}
     agent = getattr(item, "agent", None)
-    return Wanted(kind, place, item.name, agent, item.renamed_from, fields, item.kept)
+    return WantedDefinition(kind, place, item.name, agent, item.renamed_from, fields, item.kept)
 
 
 def _kept(value: Any, path: str) -> Iterator[tuple[str, str]]:

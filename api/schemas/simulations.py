@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from api.schemas.base import Answer, Name, Time
 from api.schemas.definitions import DefinitionList
 from scheduler.domain.shapes import Shape
-from scheduler.manage.simulated import Asked
+from scheduler.manage.simulated import SimulationRequest
 
 MAX_DAYS = 366
 Days = Annotated[int, Field(ge=1, le=MAX_DAYS)]
@@ -36,10 +36,10 @@ class SimulationIn(DefinitionList):
     cost: float | None = Field(None, ge=0, le=10**9, description="What a wake costs; null: as measured.")
     seed: int = Field(0, ge=0, le=2**31, description="The seed of the random moments.")
 
-    def asked(self) -> Asked:
+    def asked(self) -> SimulationRequest:
         """Returns the service's input."""
         rates = {(each.agent, each.trigger): each.per_hour for each in self.rates}
-        return Asked(self.days, rates, self.run_seconds, self.tokens, self.cost, self.seed)
+        return SimulationRequest(self.days, rates, self.run_seconds, self.tokens, self.cost, self.seed)
 
 
 def _seconds(value: Any) -> Any:

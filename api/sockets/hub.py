@@ -31,7 +31,7 @@ from scheduler.domain.errors import ReveilleError, Unauthorized
 from scheduler.domain.notification import content_of
 from scheduler.storage.engine import Database
 from scheduler.storage.live import ANYTHING, hide_sockets, live_keys, show_sockets
-from scheduler.storage.notifications import Told, read_missed, read_notifications
+from scheduler.storage.notifications import PushedNotification, read_missed, read_notifications
 
 T = TypeVar("T")
 
@@ -193,7 +193,7 @@ class Hub:
                     self._remember(each.id)
                     self._hand_on(each)
 
-    def _news(self, subscription: Subscription) -> list[Told]:
+    def _news(self, subscription: Subscription) -> list[PushedNotification]:
         changes = subscription.get(LOOK_SECONDS)
         ids = [change.id for change in changes if change.kind == KIND and change.id is not None]
         all_again = self._has_missed or any(
@@ -211,7 +211,7 @@ class Hub:
         if len(self._pushed) > REMEMBERED:
             del self._pushed[next(iter(self._pushed))]
 
-    def _hand_on(self, told: Told) -> None:
+    def _hand_on(self, told: PushedNotification) -> None:
         text = json.dumps(shown(told), ensure_ascii=False)
         for client, watch in list(self._sockets.items()):
             if watch.sees(told):
@@ -275,7 +275,7 @@ class Hub:
             return None
 
 
-def shown(told: Told) -> dict[str, object]:
+def shown(told: PushedNotification) -> dict[str, object]:
     """Formats a notification for pushing."""
     return {
         "type": "trigger_notification",

@@ -21,7 +21,7 @@ from scheduler.domain.ids import new_id
 from scheduler.storage.agents import get_agent
 from scheduler.storage.channels import get_user
 from scheduler.storage.live import OpenSocket, show_sockets
-from scheduler.storage.notifications import Told
+from scheduler.storage.notifications import PushedNotification
 from scheduler.storage.sessions import get_session
 
 
@@ -52,7 +52,7 @@ class Watch:
             return None
         return OpenSocket(self.id, self.tenant_id, self.agent_id, self.user_id, self.session_id)
 
-    def sees(self, told: Told) -> bool:
+    def sees(self, told: PushedNotification) -> bool:
         """Whether a notification is for this socket."""
         return (
             told.tenant_id == self.tenant_id

@@ -10,7 +10,7 @@ from flask import Response, request
 from api.auth import Level, caller, needs
 from api.services import services
 from api.web.base import PAGE_SIZE, done, page_blueprint, render, wants_json
-from api.web.list_filters import Asked
+from api.web.list_filters import RequestFilters
 from api.web.progress import STEP, Step, cursor, take, tell
 from api.web.trigger_filters import wanted_triggers
 from scheduler.domain.errors import InvalidField
@@ -67,7 +67,7 @@ def _take(verb: BulkAction, wanted: TriggerFilter) -> Step:
     return step
 
 
-def _ask(verb: BulkAction, asked: Asked, wanted: TriggerFilter, step: Step | None = None) -> Response:
+def _ask(verb: BulkAction, asked: RequestFilters, wanted: TriggerFilter, step: Step | None = None) -> Response:
     """Shows the question; or, without a script, the progress and the button to continue."""
     after = UUID(step.following) if step and step.following else None
     rows = _find(wanted, MOST_COUNTED + 1, after)
@@ -98,7 +98,7 @@ def _verb() -> BulkAction:
         raise InvalidField("Choose an action: pause, resume or delete.", field="do") from None
 
 
-def _wanted() -> tuple[Asked, TriggerFilter | None]:
+def _wanted() -> tuple[RequestFilters, TriggerFilter | None]:
     """Returns the list's filters, and what the form applies to: None when nothing was selected.
 
     Raises InvalidField for an invalid filter, as otherwise more would be changed than intended.
@@ -113,5 +113,5 @@ def _wanted() -> tuple[Asked, TriggerFilter | None]:
     return asked, TriggerFilter(ids=ids) if ids else None
 
 
-def _back(asked: Asked) -> str:
+def _back(asked: RequestFilters) -> str:
     return f"/triggers{asked.query}"

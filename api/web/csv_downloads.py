@@ -15,7 +15,7 @@ from api.web.base import page_blueprint
 from api.web.csv_files import csv_file, csv_of
 from api.web.csv_lists import LISTS, Rows
 from api.web.csv_tables import TABLES
-from api.web.list_filters import Asked, Filter, read_filters
+from api.web.list_filters import Filter, RequestFilters, read_filters
 from api.web.zones import shown_zone
 from scheduler.domain.errors import Forbidden, InvalidField, NotFound
 from scheduler.storage.overviews import agent_names
@@ -56,7 +56,7 @@ def _table(who: Caller, name: str) -> Response:
     return csv_of(name, rows, table.columns, shown_zone())
 
 
-def _valid(conn: Connection, who: Caller, filters: Sequence[Filter]) -> Asked:
+def _valid(conn: Connection, who: Caller, filters: Sequence[Filter]) -> RequestFilters:
     """Returns the filters. Raises InvalidField for an invalid one, as more would be listed than intended."""
     asked = read_filters(conn, who.tenant_id, filters)
     for name, message in asked.errors.items():

@@ -21,7 +21,7 @@ from api.web.deliveries import FILTERS as OF_DELIVERIES
 from api.web.failed import FILTERS as OF_DEAD
 from api.web.firings import FILTERS as OF_FIRINGS
 from api.web.invocations import FILTERS as OF_INVOCATIONS
-from api.web.list_filters import Asked, Filter, ledger_filter
+from api.web.list_filters import Filter, RequestFilters, ledger_filter
 from api.web.models import FILTERS as OF_MODELS
 from api.web.models import STATES as MODEL_STATES
 from api.web.notifications import FILTERS as OF_NOTIFICATIONS
@@ -54,7 +54,7 @@ class ListOf:
     """A list: its filters, how its rows are read, and its columns."""
 
     filters: Sequence[Filter]
-    read: Callable[[Connection, Caller, Asked, int, Any], Rows]
+    read: Callable[[Connection, Caller, RequestFilters, int, Any], Rows]
     columns: Sequence[Column]
     names_agents: bool = False
     """Whether the name of each row's agent is added."""
@@ -72,7 +72,7 @@ SESSION = Filter("session_id", "Session", check=lambda text: parse_id(text, "ses
 ONE_TRIGGER = Filter("trigger_id", "Trigger", check=lambda text: parse_id(text, "trigger"))
 
 
-def _triggers(asked: Asked) -> TriggerFilter:
+def _triggers(asked: RequestFilters) -> TriggerFilter:
     return TriggerFilter(
         asked.get("agent_id"),
         asked.get("type"),
@@ -82,30 +82,30 @@ def _triggers(asked: Asked) -> TriggerFilter:
     )
 
 
-def _deliveries(asked: Asked) -> DeliveryFilter:
+def _deliveries(asked: RequestFilters) -> DeliveryFilter:
     return DeliveryFilter(
         asked.get("agent_id"), asked.get("trigger_id"), asked.get("state"), asked.span, asked.get("error")
     )
 
 
-def _required(asked: Asked, each: Filter) -> UUID:
+def _required(asked: RequestFilters, each: Filter) -> UUID:
     found: UUID | None = asked.get(each.name)
     if found is None:
         raise InvalidField("Required.", field=each.name)
     return found
 
 
-def _messages(conn: Connection, who: Caller, asked: Asked, limit: int, after: UUID | None) -> Rows:
+def _messages(conn: Connection, who: Caller, asked: RequestFilters, limit: int, after: UUID | None) -> Rows:
     session = get_session(conn, who.tenant_id, _required(asked, SESSION))
     return list_messages(conn, session.id, wanted_messages(asked), limit=limit, after=after)
 
 
-def _history(conn: Connection, who: Caller, asked: Asked, limit: int, after: UUID | None) -> Rows:
+def _history(conn: Connection, who: Caller, asked: RequestFilters, limit: int, after: UUID | None) -> Rows:
     trigger = get_view(conn, who.tenant_id, _required(asked, ONE_TRIGGER))
     return list_history(conn, trigger, limit=limit, after=after)
 
 
-def _audit(asked: Asked) -> AuditFilter:
+def _audit(asked: RequestFilters) -> AuditFilter:
     return AuditFilter(
         asked.get("agent_id"), asked.get("subject_id"), asked.get("action"), asked.get("trigger_id"), asked.span
     )

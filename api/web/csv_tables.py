@@ -15,15 +15,14 @@ from api.web.csv_files import Column, columns_of
 from api.web.failed import FILTERS as OF_DEAD
 from api.web.insights import FILTERS as OF_INSIGHTS
 from api.web.insights import period_of
-from api.web.list_filters import Asked, Filter, ledger_filter
+from api.web.list_filters import Filter, RequestFilters, ledger_filter
 from scheduler.domain.errors import InvalidField
 from scheduler.storage.failures import list_error_kinds
-from scheduler.storage.insights import Asked as Figures
-from scheduler.storage.insights import read_buckets, read_insights
+from scheduler.storage.insights import InsightsFilter, read_buckets, read_insights
 from scheduler.storage.overviews import agent_names
 from scheduler.storage.search import search
 
-Read = Callable[[Connection, Caller, Asked], Sequence[Any]]
+Read = Callable[[Connection, Caller, RequestFilters], Sequence[Any]]
 
 FIGURES = "start firings wakes failures skipped lateness_p50 lateness_p95 lateness_max tokens_in tokens_out cost"
 AGENT_FIGURES = columns_of("id name wakes failures skipped tokens_in tokens_out cost")
@@ -50,18 +49,18 @@ class KindRow:
     agents: Sequence[str]
 
 
-def _figures(who: Caller, asked: Asked) -> Figures:
+def _figures(who: Caller, asked: RequestFilters) -> InsightsFilter:
     span = period_of(asked, services().clock.now())
     if span is None:
         raise InvalidField("; ".join(asked.errors.values()))
-    return Figures(who.tenant_id, span, asked.get("agent_id"), asked.get("trigger_id"))
+    return InsightsFilter(who.tenant_id, span, asked.get("agent_id"), asked.get("trigger_id"))
 
 
 def _ranking(name: str) -> Read:
     return lambda conn, who, asked: getattr(read_insights(conn, _figures(who, asked)), name)
 
 
-def _error_kinds(conn: Connection, who: Caller, asked: Asked) -> Sequence[KindRow]:
+def _error_kinds(conn: Connection, who: Caller, asked: RequestFilters) -> Sequence[KindRow]:
     kinds = list_error_kinds(conn, who.tenant_id, ledger_filter(asked))
     names = agent_names(conn, who.tenant_id, set().union(*(each.agent_ids for each in kinds)))
     return [

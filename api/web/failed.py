@@ -12,7 +12,17 @@ from api.auth import Level, caller, needs
 from api.services import services
 from api.web.base import PAGE_SIZE, done, page_blueprint, render, wants_json
 from api.web.confirmations import ask
-from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, Asked, choice, ledger_filter, read_filters
+from api.web.list_filters import (
+    AGENT,
+    ERROR,
+    FROM,
+    TO,
+    TRIGGER,
+    RequestFilters,
+    choice,
+    ledger_filter,
+    read_filters,
+)
 from api.web.progress import STEP, Step, cursor, take, tell
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
@@ -92,7 +102,7 @@ def replay_some() -> Response:
     return tell(_replay_step(left, STEP if wants_json() else PAGE_SIZE), back)
 
 
-def _asked(conn: Connection) -> Asked:
+def _asked(conn: Connection) -> RequestFilters:
     """Returns the filters in the form.
 
     Raises InvalidField for an invalid one, as more would be replayed than intended.

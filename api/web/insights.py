@@ -13,18 +13,16 @@ from flask import Response
 from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
-from api.insights import read_month
 from api.services import services
 from api.web.base import page_blueprint, render
 from api.web.charts import Chart, charts_of, times_query
-from api.web.list_filters import AGENT, FROM, TO, TRIGGER, choice, read_filters
-from api.web.list_filters import Asked as Filters
+from api.web.list_filters import AGENT, FROM, TO, TRIGGER, RequestFilters, choice, read_filters
 from api.web.zones import shown_zone
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.periods import Period, Step, period
-from scheduler.storage.insights import Asked, Bucket, Figures, read_buckets, read_insights, sum_of
+from scheduler.storage.insights import Bucket, Figures, InsightsFilter, read_buckets, read_insights, sum_of
 from scheduler.storage.tenants import get_tenant
-from scheduler.storage.usage import Month
+from scheduler.storage.usage import MonthlySpending, read_month
 
 RANGE_WORDS = {"24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days", "90d": "last 90 days"}
 FILTERS = (
@@ -51,7 +49,9 @@ def show_insights() -> Response:
         span = None if asked.errors else period_of(asked, now)
         if span is None:
             return render("insights.html", asked.status, asked=asked, found=None)
-        found = read_insights(conn, Asked(who.tenant_id, span, asked.get(AGENT.name), asked.get(TRIGGER.name)))
+        found = read_insights(
+            conn, InsightsFilter(who.tenant_id, span, asked.get(AGENT.name), asked.get(TRIGGER.name))
+        )
         month = read_month(conn, get_tenant(conn, who.tenant_id), now, asked.get(AGENT.name))
     narrowed = {name: asked.given[name] for name in (AGENT.name, TRIGGER.name) if name in asked.given}
     return render(
@@ -83,13 +83,13 @@ def read_panel(conn: Connection, **owner: UUID) -> Panel:
     """Reads the last week of an agent (`agent_id`) or a trigger (`trigger_id`), by day."""
     now = services().clock.now()
     span = period(now - timedelta(days=6), now, Step.DAY, shown_zone(), now)
-    rows = read_buckets(conn, Asked(caller().tenant_id, span, **owner))
+    rows = read_buckets(conn, InsightsFilter(caller().tenant_id, span, **owner))
     drawn = charts_of(rows, span.step, span.zone, services().settings.currency)
     shown = [each for each in drawn if each.name in ("Firings", "Wakes") or not each.is_empty]
     return Panel(rows, sum_of(rows), shown, span.step, span.zone, urlencode(owner))
 
 
-def period_of(asked: Filters, now: datetime) -> Period | None:
+def period_of(asked: RequestFilters, now: datetime) -> Period | None:
     """Returns the period of the filters; None when it is invalid, which the form shows."""
     since, until = asked.get(FROM.name), asked.get(TO.name)
     if since is None:
@@ -102,7 +102,7 @@ def period_of(asked: Filters, now: datetime) -> Period | None:
         return None
 
 
-def _at_the_end(month: Month, now: datetime) -> Decimal | None:
+def _at_the_end(month: MonthlySpending, now: datetime) -> Decimal | None:
     """Returns the month's cost if spending continues at its rate; None within its first day."""
     passed = now - month.start
     if passed < timedelta(days=1):

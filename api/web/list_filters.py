@@ -62,7 +62,7 @@ def choice(name: str, label: str, options: Sequence[str] | Mapping[str, str]) ->
 
 
 @dataclass(slots=True)
-class Asked:
+class RequestFilters:
     """The filters of a request."""
 
     filters: Sequence[Filter]
@@ -100,9 +100,9 @@ class Asked:
         self.status = HTTPStatus.NOT_FOUND if is_worst else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-def read_filters(conn: Connection, tenant_id: UUID, filters: Sequence[Filter]) -> Asked:
+def read_filters(conn: Connection, tenant_id: UUID, filters: Sequence[Filter]) -> RequestFilters:
     """Reads the filters of the request."""
-    asked = Asked(filters)
+    asked = RequestFilters(filters)
     for each in filters:
         text = (
             (request.values.get(each.name) or request.values.get(each.formerly, ""))
@@ -124,14 +124,14 @@ def read_filters(conn: Connection, tenant_id: UUID, filters: Sequence[Filter]) -
     return asked
 
 
-def ledger_filter(asked: Asked) -> LedgerFilter:
+def ledger_filter(asked: RequestFilters) -> LedgerFilter:
     """Returns the filter of firings or invocations."""
     return LedgerFilter(
         asked.get(AGENT.name), asked.get(TRIGGER.name), asked.get("state"), asked.span, asked.get(ERROR.name)
     )
 
 
-def _read(conn: Connection, tenant_id: UUID, each: Filter, text: str, asked: Asked) -> tuple[Any, str]:
+def _read(conn: Connection, tenant_id: UUID, each: Filter, text: str, asked: RequestFilters) -> tuple[Any, str]:
     """Parses a filter's text, and returns how the form displays it."""
     if each.kind in KINDS:
         found = find_named(conn, tenant_id, KINDS[each.kind], text, agent_id=asked.get(AGENT.name))

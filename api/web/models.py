@@ -17,7 +17,7 @@ from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.form_validation import filled, shaped, wrong_fields
 from api.web.kept_secrets import KeptSecrets
-from api.web.list_filters import FROM, TO, Asked, Filter, choice, read_filters
+from api.web.list_filters import FROM, TO, Filter, RequestFilters, choice, read_filters
 from api.web.saved_form import DO
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
@@ -172,7 +172,7 @@ def _edit(
 def _page(status: int = 200, **values: Any) -> Response:
     tenant_id = caller().tenant_id
     with services().db.begin() as conn:
-        asked = read_filters(conn, tenant_id, FILTERS) if request.method == "GET" else Asked(FILTERS)
+        asked = read_filters(conn, tenant_id, FILTERS) if request.method == "GET" else RequestFilters(FILTERS)
         wanted = ModelFilter(asked.get("q"), STATES.get(asked.get("state")), asked.span)
         page = asked.page(lambda **span: list_models(conn, tenant_id, wanted, **span))
     return render(

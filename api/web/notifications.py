@@ -16,7 +16,7 @@ from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.form_validation import filled, shaped, wrong_fields
 from api.web.kept_secrets import KeptSecrets
-from api.web.list_filters import AGENT, ERROR, FROM, TO, Asked, choice, read_filters
+from api.web.list_filters import AGENT, ERROR, FROM, TO, RequestFilters, choice, read_filters
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.notifications.targets.registry import TARGETS
@@ -90,7 +90,7 @@ def _page(agent_id: UUID | None = None, status: int = 200, **values: Any) -> Res
     """Renders the list, or the response to a form with one agent's targets."""
     who = caller()
     with services().db.begin() as conn:
-        asked = Asked(FILTERS) if agent_id else read_filters(conn, who.tenant_id, FILTERS)
+        asked = RequestFilters(FILTERS) if agent_id else read_filters(conn, who.tenant_id, FILTERS)
         of_agent = agent_id or asked.get("agent_id")
         wanted = TargetFilter(of_agent, asked.get("state"), asked.span, asked.get("error"))
         agent = None if of_agent is None else get_agent(conn, who.tenant_id, of_agent)

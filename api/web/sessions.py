@@ -7,7 +7,7 @@ from flask import Response
 from api.auth import Level, caller, needs
 from api.services import services
 from api.web.base import page_blueprint, render
-from api.web.list_filters import AGENT, FROM, TO, Asked, Filter, choice, read_filters
+from api.web.list_filters import AGENT, FROM, TO, Filter, RequestFilters, choice, read_filters
 from scheduler.domain.ids import parse_id
 from scheduler.domain.llm import CallState
 from scheduler.storage.overviews import agent_names, user_names
@@ -72,7 +72,7 @@ def show_session(session_id: str) -> Response:
     )
 
 
-def wanted_messages(asked: Asked) -> MessageFilter:
+def wanted_messages(asked: RequestFilters) -> MessageFilter:
     """Returns the filter of a session's messages."""
     return MessageFilter(asked.get("state"), asked.span, asked.get("q"))
 

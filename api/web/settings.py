@@ -14,7 +14,7 @@ from api.schemas.tenants_and_keys import KeyIn, TenantPatch
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.form_validation import filled, shaped, wrong_fields
-from api.web.list_filters import FROM, TO, Asked, Filter, choice, read_filters
+from api.web.list_filters import FROM, TO, Filter, RequestFilters, choice, read_filters
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.domain.retention import History, read_days
@@ -112,7 +112,7 @@ def _page(status: int = 200, **values: Any) -> Response:
     keys = None
     with services().db.begin() as conn:
         tenant = get_tenant(conn, who.tenant_id)
-        asked = read_filters(conn, who.tenant_id, FILTERS) if request.method == "GET" else Asked(FILTERS)
+        asked = read_filters(conn, who.tenant_id, FILTERS) if request.method == "GET" else RequestFilters(FILTERS)
         if who.level >= Level.ADMIN:
             wanted = KeyFilter(asked.get("q"), asked.get("permission"), asked.span)
             keys = asked.page(

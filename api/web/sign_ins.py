@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from api.auth import Caller, Level, caller, needs
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.list_filters import FROM, TO, Asked, Filter, choice, read_filters
+from api.web.list_filters import FROM, TO, Filter, RequestFilters, choice, read_filters
 from api.web.session import session_token
 from scheduler.domain.errors import NotFound
 from scheduler.storage.audit import record_event
@@ -61,7 +61,7 @@ def endable_session(conn: Connection, session_id: str) -> ListedSession:
     return found[0]
 
 
-def wanted_sign_ins(asked: Asked) -> SignInFilter:
+def wanted_sign_ins(asked: RequestFilters) -> SignInFilter:
     """Returns the filter of sessions."""
     return SignInFilter(asked.get("q"), asked.get("kind"), asked.span)
 

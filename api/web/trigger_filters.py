@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from api.web.list_filters import AGENT, FROM, TO, Asked, Filter, choice, read_filters
+from api.web.list_filters import AGENT, FROM, TO, Filter, RequestFilters, choice, read_filters
 from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.triggers.registry import LISTED
 
@@ -24,7 +24,7 @@ FILTERS = (
 )
 
 
-def wanted_triggers(conn: Connection, tenant_id: UUID) -> tuple[Asked, TriggerFilter]:
+def wanted_triggers(conn: Connection, tenant_id: UUID) -> tuple[RequestFilters, TriggerFilter]:
     """Returns the request's filters as given and as parsed."""
     asked = read_filters(conn, tenant_id, FILTERS)
     return asked, TriggerFilter(

@@ -14,7 +14,7 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.text import counted
 
 if TYPE_CHECKING:
-    from scheduler.definitions.crontab import Imported
+    from scheduler.definitions.crontab import CrontabImport
 
 group = typer.Typer(help="Import the jobs of another scheduler.")
 
@@ -63,7 +63,7 @@ def triggers(
     _show(import_rows(_read(file), agent, SystemClock().now()), file, "triggers")
 
 
-def _show(imported: Imported, file: str, set_name: str) -> None:
+def _show(imported: CrontabImport, file: str, set_name: str) -> None:
     """Prints the triggers; they are proposed as a set of their own, so that no other file's are called leftovers."""
     from scheduler.definitions.dump import dump_yaml
 

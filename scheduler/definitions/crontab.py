@@ -43,7 +43,7 @@ class Note(NamedTuple):
 
 
 @dataclass(slots=True)
-class Imported:
+class CrontabImport:
     """The triggers from a file, and what was not imported."""
 
     triggers: list[dict[str, Any]] = field(default_factory=list)
@@ -60,21 +60,21 @@ def is_system_crontab(text: str, path: str, users: Collection[str]) -> bool:
     return bool(after) and all(len(each) > 1 and each[0] in users for each in after)
 
 
-def import_crontab(text: str, agent: str, *, is_system: bool, zone: str | None = None) -> Imported:
+def import_crontab(text: str, agent: str, *, is_system: bool, zone: str | None = None) -> CrontabImport:
     """Makes triggers of an agent of a crontab's jobs; `zone` is that of jobs without one of the file's own."""
     return _Reader(agent, zone, is_system=is_system).read(text)
 
 
 class _Reader:
     def __init__(self, agent: str, zone: str | None, *, is_system: bool) -> None:
-        self._imported = Imported()
+        self._imported = CrontabImport()
         self._agent = agent
         self._zones: dict[str, str | None] = {"--timezone": zone}
         self._is_system = is_system
         self._names: set[str] = set()
         self._remark = ""
 
-    def read(self, text: str) -> Imported:
+    def read(self, text: str) -> CrontabImport:
         """Reads every line."""
         for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
             self._line(number, line.strip(" \t"))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from scheduler.definitions.crontab import Imported, Note
+from scheduler.definitions.crontab import CrontabImport, Note
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.once import parse_moment
 
@@ -29,9 +29,9 @@ class _NotImported(Exception):
     """The row cannot be imported."""
 
 
-def import_rows(text: str, agent: str | None, now: datetime) -> Imported:
+def import_rows(text: str, agent: str | None, now: datetime) -> CrontabImport:
     """Makes triggers of rows; `agent` is the agent of all, else each row names its own. Raises InvalidField."""
-    imported = Imported()
+    imported = CrontabImport()
     names: set[tuple[str, str]] = set()
     for number, row in _rows(text):
         try:
@@ -73,7 +73,7 @@ def _object(row: Any, number: int) -> Mapping[str, Any]:
 class _Row:
     """A row being imported."""
 
-    def __init__(self, imported: Imported, number: int, row: Mapping[str, Any], now: datetime) -> None:
+    def __init__(self, imported: CrontabImport, number: int, row: Mapping[str, Any], now: datetime) -> None:
         self._imported = imported
         self._number = number
         self._row = row

@@ -63,7 +63,7 @@ TENANT = select(Tenant.timezone, Tenant.max_tokens_per_day, Tenant.max_invocatio
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SimulationRequest:
     """What to simulate. `rates` are arrivals per hour by agent and trigger; usage is measured unless given."""
 
     days: int = 30
@@ -85,7 +85,9 @@ class Span:
 class Situation:
     """The data read from the database for one plan."""
 
-    def __init__(self, conn: Connection, tenant_id: UUID, names: set[str], asked: Asked, span: Span) -> None:
+    def __init__(
+        self, conn: Connection, tenant_id: UUID, names: set[str], asked: SimulationRequest, span: Span
+    ) -> None:
         self._asked, self._span = asked, span
         self.notes: list[str] = []
         found = conn.execute(AGENTS, {"tenant_id": tenant_id}).all()

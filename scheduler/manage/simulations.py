@@ -11,9 +11,9 @@ from uuid import UUID
 from scheduler.domain.clock import Clock
 from scheduler.domain.thread_quota import ThreadQuota
 from scheduler.manage.definitions.service import Definitions
-from scheduler.manage.definitions.shapes import Wanted
+from scheduler.manage.definitions.shapes import WantedDefinition
 from scheduler.manage.models import Author
-from scheduler.manage.simulated import Asked, Situation, Span
+from scheduler.manage.simulated import SimulationRequest, Situation, Span
 from scheduler.simulation.clock_changes import clock_changes
 from scheduler.simulation.engine import simulate
 from scheduler.simulation.shapes import Figures, Outcome, Plan
@@ -54,7 +54,7 @@ class ClockChange:
 
 
 @dataclass(slots=True)
-class Compared:
+class Comparison:
     """The result."""
 
     start: datetime
@@ -74,13 +74,15 @@ class Simulations:
         # Each takes seconds of a processor.
         self._turns = ThreadQuota("simulations are running")
 
-    def run(self, tenant_id: UUID, wanted: Sequence[Wanted], author: Author, asked: Asked) -> Compared:
+    def run(
+        self, tenant_id: UUID, wanted: Sequence[WantedDefinition], author: Author, asked: SimulationRequest
+    ) -> Comparison:
         """Compares definitions with today. Raises InvalidField, InvalidRequest, LimitReached."""
         names = {each.agent or each.name for each in wanted if each.kind in ("agent", "trigger", "target")}
         former = {each.renamed_from for each in wanted if each.kind == "agent" and each.renamed_from}
         now = self._clock.now()
         span = timedelta(days=asked.days)
-        made = Compared(now, now + span) if asked.rates else Compared(now - span, now)
+        made = Comparison(now, now + span) if asked.rates else Comparison(now - span, now)
         with self._turns.take(tenant_id):
             today, proposed = self._definitions.before_and_after(
                 tenant_id,
@@ -96,7 +98,7 @@ class Simulations:
         return made
 
 
-def _compare(made: Compared, before: Plan, today: Outcome, after: Plan, proposed: Outcome) -> None:
+def _compare(made: Comparison, before: Plan, today: Outcome, after: Plan, proposed: Outcome) -> None:
     names = {each.id: each.name for plan in (before, after) for each in plan.agents}
     made.agents += [
         AgentRow(name, today.agents.get(id_), proposed.agents.get(id_))

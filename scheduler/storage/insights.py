@@ -98,7 +98,7 @@ TRIGGERS = """
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class InsightsFilter:
     """Which figures are wanted: of a tenant, or of one of its agents or triggers."""
 
     tenant_id: UUID
@@ -176,7 +176,7 @@ class TriggerFigures(NamedTuple):
 class Insights:
     """Figures over time, oldest first, their sums, and who stands out."""
 
-    asked: Asked
+    asked: InsightsFilter
     buckets: Sequence[Bucket]
     totals: Figures
     failing_agents: Sequence[AgentFigures]
@@ -187,7 +187,7 @@ class Insights:
     """Those that fired most first."""
 
 
-def read_insights(conn: Connection, asked: Asked) -> Insights:
+def read_insights(conn: Connection, asked: InsightsFilter) -> Insights:
     """Reads the figures."""
     statements, values = _prepared(conn, asked)
     woken = rows_as(AgentWakes, conn.execute(_text(WAKES, statements), values))
@@ -204,7 +204,7 @@ def read_insights(conn: Connection, asked: Asked) -> Insights:
     )
 
 
-def read_buckets(conn: Connection, asked: Asked) -> list[Bucket]:
+def read_buckets(conn: Connection, asked: InsightsFilter) -> list[Bucket]:
     """Reads the figures over time alone, with empty buckets for hours or days without any."""
     statements, values = _prepared(conn, asked)
     woken = rows_as(AgentWakes, conn.execute(_text(WAKES, statements), values))
@@ -241,7 +241,7 @@ def _summed(rows: Sequence[AgentWakes], key: Callable[[AgentWakes], Any]) -> dic
     return found
 
 
-def _prepared(conn: Connection, asked: Asked) -> tuple[dict[str, str], dict[str, Any]]:
+def _prepared(conn: Connection, asked: InsightsFilter) -> tuple[dict[str, str], dict[str, Any]]:
     """Returns the parts of the statements and their values."""
     values: dict[str, Any] = {
         "tenant_id": asked.tenant_id,

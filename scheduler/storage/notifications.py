@@ -76,7 +76,7 @@ READ_SINCE = text(_READ + "WHERE n.created_at >= :since ORDER BY n.created_at DE
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PushedNotification:
     """A notification as watchers receive it."""
 
     id: UUID
@@ -168,13 +168,13 @@ def add_notifications(conn: Connection, notifications: Sequence[Mapping[str, Any
     insert_rows(conn, Notification.__tablename__, notifications)
 
 
-def read_notifications(conn: Connection, ids: Collection[UUID]) -> list[Told]:
+def read_notifications(conn: Connection, ids: Collection[UUID]) -> list[PushedNotification]:
     """Reads notifications by id, oldest first."""
-    return rows_as(Told, conn.execute(READ, {"ids": array(ids)}))
+    return rows_as(PushedNotification, conn.execute(READ, {"ids": array(ids)}))
 
 
-def read_missed(conn: Connection, since: datetime) -> list[Told]:
+def read_missed(conn: Connection, since: datetime) -> list[PushedNotification]:
     """Reads the notifications of all tenants since a time, oldest first; if there are too many, the newest of
     them.
     """
-    return rows_as(Told, conn.execute(READ_SINCE, {"since": since, "limit": MOST_MISSED}))[::-1]
+    return rows_as(PushedNotification, conn.execute(READ_SINCE, {"since": since, "limit": MOST_MISSED}))[::-1]

@@ -12,11 +12,12 @@ from uuid import UUID
 from sqlalchemy import Connection, select, text
 
 from scheduler.domain.llm import ResponseUsage
+from scheduler.domain.periods import month_around
 from scheduler.metrics import COST, TOKENS, later
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.rows import as_json, one_as, rows_as
-from scheduler.storage.tenant_tables import AgentUsage
+from scheduler.storage.tenant_tables import AgentUsage, Tenant
 
 _TODAY = f"CAST(clock_timestamp() AT TIME ZONE {AGENT_ZONE} AS date)"
 
@@ -149,7 +150,7 @@ SPENT_IN_DAYS = text("""
 """)
 
 
-class SpentInDays(NamedTuple):
+class PeriodSpending(NamedTuple):
     """What was spent in some days."""
 
     invocations: int
@@ -158,18 +159,25 @@ class SpentInDays(NamedTuple):
     cost: Decimal
 
 
-class Month(NamedTuple):
+class MonthlySpending(NamedTuple):
     """What was spent in a month so far, and what it may cost; for one agent there is no budget."""
 
     start: datetime
     end: datetime
-    spent: SpentInDays
+    spent: PeriodSpending
     budget: float | None
 
 
 def read_spent(
     conn: Connection, tenant_id: UUID, first: date, end: date, *, agent_id: UUID | None = None
-) -> SpentInDays:
+) -> PeriodSpending:
     """Reads what a tenant, or one of its agents, spent from the day `first` to the day before `end`."""
     values = {"tenant_id": tenant_id, "first": first, "end": end, "agent_id": agent_id}
-    return one_as(SpentInDays, conn.execute(SPENT_IN_DAYS, values))
+    return one_as(PeriodSpending, conn.execute(SPENT_IN_DAYS, values))
+
+
+def read_month(conn: Connection, tenant: Tenant, now: datetime, agent_id: UUID | None) -> MonthlySpending:
+    """Reads the spending of this month in the tenant's zone."""
+    start, end = month_around(now, tenant.timezone)
+    spent = read_spent(conn, tenant.id, start.date(), end.date(), agent_id=agent_id)
+    return MonthlySpending(start, end, spent, tenant.cost_budget_per_month if agent_id is None else None)

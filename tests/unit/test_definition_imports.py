@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from scheduler.cli import run
-from scheduler.definitions.crontab import Imported, import_crontab, is_system_crontab
+from scheduler.definitions.crontab import CrontabImport, import_crontab, is_system_crontab
 from scheduler.definitions.original_rows import import_rows
 from scheduler.domain.errors import InvalidField
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def crontab(text: str, *, is_system: bool = False, zone: str | None = None) -> Imported:
+def crontab(text: str, *, is_system: bool = False, zone: str | None = None) -> CrontabImport:
     return import_crontab(text, "ada", is_system=is_system, zone=zone)
 
 
-def short(imported: Imported) -> list[tuple[str, Any, Any]]:
+def short(imported: CrontabImport) -> list[tuple[str, Any, Any]]:
     return [
         (each["name"], each["config"].get("expr"), each["config"].get("timezone")) for each in imported.triggers
     ]
@@ -103,7 +103,7 @@ def test_the_form_is_told_by_the_file(text: str, path: str, *, expected: bool) -
     assert is_system_crontab(text, path, {"root"}) is expected
 
 
-def rows(*rows: dict[str, Any], agent: str | None = "ada") -> Imported:
+def rows(*rows: dict[str, Any], agent: str | None = "ada") -> CrontabImport:
     return import_rows(json.dumps(rows), agent, NOW)
 
 

@@ -156,7 +156,7 @@ def test_a_directory_that_vanishes_is_a_failure_and_loses_nothing(tmp_path: Path
     watched.write("a")
     watched.look()
     watched.root.rename(tmp_path / "away")
-    with pytest.raises(DirectoryUnreadable, match="not there"):
+    with pytest.raises(DirectoryUnreadable, match="does not exist"):
         watched.look()
     (tmp_path / "away").rename(watched.root)
     watched.write("b")

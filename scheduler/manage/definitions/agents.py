@@ -26,8 +26,15 @@ from scheduler.manage.definitions.agent_parts import (
 )
 from scheduler.manage.definitions.compare import keep, patch_to
 from scheduler.manage.definitions.heartbeats import apply_heartbeat, read_heartbeats, wanted_heartbeat
-from scheduler.manage.definitions.shapes import AGENT, Doc, FieldChange, Held, Wanted, as_json
-from scheduler.manage.definitions.unit_of_work import Kind, Made, create_in_bulk
+from scheduler.manage.definitions.shapes import (
+    AGENT,
+    Doc,
+    FieldChange,
+    StoredDefinition,
+    WantedDefinition,
+    as_json,
+)
+from scheduler.manage.definitions.unit_of_work import Kind, NewObject, create_in_bulk
 from scheduler.manage.trigger_rows import HEARTBEAT
 from scheduler.runtimes.base import RuntimeConfig
 from scheduler.runtimes.registry import RUNTIME, runtime_of
@@ -47,13 +54,16 @@ class Agents(Kind):
     keeps: ClassVar = ("is_paused", HEARTBEAT)
     whole: ClassVar = ("runtime.body",)
 
-    def read(self) -> list[Held]:
+    def read(self) -> list[StoredDefinition]:
         """Returns the tenant's agents."""
         query = select(AGENTS).where(Agent.tenant_id == self.work.tenant.id, Agent.deleted_at.is_(None))
         found = rows_as(Agent, self.work.conn.execute(query))
         names = {id_: name for name, id_ in self.work.model_ids.items()}
         beats = read_heartbeats(self.work.conn, self.work.tenant.id)
-        return [Held(row.id, None, row.name, self._doc(row, names, beats.get(row.id)), row) for row in found]
+        return [
+            StoredDefinition(row.id, None, row.name, self._doc(row, names, beats.get(row.id)), row)
+            for row in found
+        ]
 
     def _doc(self, row: Agent, models: Mapping[UUID, str], heartbeat: Doc | None) -> Doc:
         doc: Doc = {name: as_json(getattr(row, name)) for name in SETTINGS}
@@ -82,7 +92,7 @@ class Agents(Kind):
             return rest[0] in SECRETS
         return first == SERVERS and rest[1:2] == ["headers"]
 
-    def desired(self, wanted: Wanted, held: Held | None) -> Doc:
+    def desired(self, wanted: WantedDefinition, held: StoredDefinition | None) -> Doc:
         """Returns the definition; secrets that are not given stay."""
         stored = None if held is None else held.doc
         doc: Doc = {name: as_json(wanted.fields[name]) for name in SETTINGS if name in wanted.fields}
@@ -119,7 +129,7 @@ class Agents(Kind):
         except ValidationError as error:
             raise InvalidRequest(field_errors(error, ("runtime",))) from None
 
-    def create(self, new: Sequence[tuple[Wanted, Doc]]) -> list[tuple[Wanted, Made]]:
+    def create(self, new: Sequence[tuple[WantedDefinition, Doc]]) -> list[tuple[WantedDefinition, NewObject]]:
         """Creates agents in one go."""
         planned, beats = [], {}
         for wanted, doc in new:
@@ -142,13 +152,17 @@ class Agents(Kind):
                     apply_heartbeat(self.work, each.row.id, beats[wanted.key])
         return [(wanted, self._made(wanted, each, models, beats.get(wanted.key))) for wanted, each in saved]
 
-    def _made(self, wanted: Wanted, saved: SavedAgent, models: Mapping[UUID, str], heartbeat: Doc | None) -> Made:
+    def _made(
+        self, wanted: WantedDefinition, saved: SavedAgent, models: Mapping[UUID, str], heartbeat: Doc | None
+    ) -> NewObject:
         doc = self._doc(saved.row, models, heartbeat)
         if not wanted.fields.get("is_paused"):
             del doc["is_paused"]
-        return Made(saved.row.id, doc, generated_secrets(saved, wanted.fields["runtime"]))
+        return NewObject(saved.row.id, doc, generated_secrets(saved, wanted.fields["runtime"]))
 
-    def update(self, wanted: Wanted, held: Held, desired: Doc, changes: Sequence[FieldChange]) -> dict[str, str]:
+    def update(
+        self, wanted: WantedDefinition, held: StoredDefinition, desired: Doc, changes: Sequence[FieldChange]
+    ) -> dict[str, str]:
         """Changes the fields that differ."""
         changed = {change.path.split(".")[0] for change in changes}
         patch: dict[str, Any] = {
@@ -175,7 +189,7 @@ class Agents(Kind):
             return after
         return {"kind": after["kind"]} | patch_to(before, after, runtime_of(after["kind"]).whole)
 
-    def delete(self, held: Held) -> str | None:
+    def delete(self, held: StoredDefinition) -> str | None:
         """Deletes an agent, unless something of it was not made by apply."""
         foreign = (Trigger.is_system.is_(False), Trigger.created_by.not_like("agent:%"))
         triggers = self.work.conn.scalar(
@@ -188,7 +202,7 @@ class Agents(Kind):
         self.work.services.agents.delete(self.work.tenant.id, held.id, actor=self.work.actor)
         return None
 
-    def learn(self, held: Sequence[Held]) -> None:
+    def learn(self, held: Sequence[StoredDefinition]) -> None:
         """Notes the ids, which triggers and targets refer to by name."""
         self.work.agent_ids = {each.name: each.id for each in held}
 

@@ -14,13 +14,13 @@ from scheduler.manage.definitions.compare import changed_fields, pick, without
 from scheduler.manage.definitions.shapes import (
     AGENT,
     MODEL,
-    Applied,
+    ApplyResult,
     Change,
     Doc,
     FieldChange,
-    Held,
     Key,
-    Wanted,
+    StoredDefinition,
+    WantedDefinition,
     said,
 )
 from scheduler.manage.definitions.unit_of_work import Kind, Work
@@ -28,14 +28,14 @@ from scheduler.storage.definition_tables import Definition
 from scheduler.storage.definitions import drop_marks, last_change, write_marks
 
 MOST_NAMED = 10
-Pairs = list[tuple[Wanted, Held | None]]
+Pairs = list[tuple[WantedDefinition, StoredDefinition | None]]
 
 
 class Apply:
     """One apply to one tenant."""
 
     def __init__(self, work: Work, set_name: str, marks: Mapping[UUID, Definition]) -> None:
-        self.applied = Applied()
+        self.applied = ApplyResult()
         self._work = work
         self._set = set_name
         self._marks = dict(marks)
@@ -47,7 +47,7 @@ class Apply:
             (mark.kind, mark.applied.get("agent"), mark.applied["name"]) for mark in marks.values()
         }
 
-    def all(self, kinds: Sequence[Kind], wanted: Sequence[Wanted], *, prune: bool) -> None:
+    def all(self, kinds: Sequence[Kind], wanted: Sequence[WantedDefinition], *, prune: bool) -> None:
         """Applies every kind, then removes what is left over, in the opposite order."""
         defined = frozenset(each.name for each in wanted if each.kind == AGENT)
         for kind in kinds:
@@ -71,7 +71,7 @@ class Apply:
             write_marks(self._work.conn, self._written)
             drop_marks(self._work.conn, self._gone)
 
-    def _with_agent(self, wanted: Sequence[Wanted], defined: frozenset[str]) -> list[Wanted]:
+    def _with_agent(self, wanted: Sequence[WantedDefinition], defined: frozenset[str]) -> list[WantedDefinition]:
         """Returns those whose agent exists; records an error for an agent that nobody defines."""
         known = self._work.agent_ids
         for each in wanted:
@@ -80,7 +80,7 @@ class Apply:
                 self._work.errors.note(each.place, InvalidField(text, field="agent"))
         return [each for each in wanted if each.agent in known]
 
-    def _apply(self, kind: Kind, wanted: Sequence[Wanted]) -> None:
+    def _apply(self, kind: Kind, wanted: Sequence[WantedDefinition]) -> None:
         held = kind.read()
         pairs = self._matched(wanted, held)
         kind.prepare(pairs)
@@ -105,7 +105,7 @@ class Apply:
             )
         kind.learn(kind.read() if wanted else held)
 
-    def _matched(self, wanted: Sequence[Wanted], held: Sequence[Held]) -> Pairs:
+    def _matched(self, wanted: Sequence[WantedDefinition], held: Sequence[StoredDefinition]) -> Pairs:
         """Returns each definition with what is there under its name, or under the one it had."""
         by_key = {each.key: each for each in held}
         seen: dict[Key, str] = {}
@@ -118,7 +118,7 @@ class Apply:
                 pairs.append((each, _found(each, by_key)))
         return pairs
 
-    def _update(self, kind: Kind, wanted: Wanted, held: Held, desired: Doc) -> None:
+    def _update(self, kind: Kind, wanted: WantedDefinition, held: StoredDefinition, desired: Doc) -> None:
         left_out = {name for name in held.doc if name not in desired and name in kind.keeps}
         before = {name: value for name, value in held.doc.items() if name not in left_out}
         changes = changed_fields(before, desired, kind.is_secret, kind.whole)
@@ -136,7 +136,9 @@ class Apply:
         note = None if mark is not None else "It was made by hand; now it is also in the files."
         self.applied.changes.append(Change("update", kind.name, wanted.agent, wanted.name, told, note, shown))
 
-    def _edited(self, kind: Kind, held: Held, mark: Definition | None, change: FieldChange) -> FieldChange:
+    def _edited(
+        self, kind: Kind, held: StoredDefinition, mark: Definition | None, change: FieldChange
+    ) -> FieldChange:
         """Returns who manually edited what this change undoes."""
         if mark is None or change.is_secret or pick(mark.applied, change.path) == change.before:
             return change
@@ -145,7 +147,7 @@ class Apply:
         last = last_change(self._work.conn, self._work.tenant.id, held.id)
         return replace(change, edited_by=last.actor if last else "somebody", edited_at=last.at if last else None)
 
-    def _mark(self, kind: Kind, object_id: UUID, wanted: Wanted, doc: Doc, *, is_made: bool) -> None:
+    def _mark(self, kind: Kind, object_id: UUID, wanted: WantedDefinition, doc: Doc, *, is_made: bool) -> None:
         """Marks an object as wanted, if its mark is not so already."""
         self._wanted.add(object_id)
         applied, mark = without(doc, kind.is_secret), self._marks.get(object_id)
@@ -187,7 +189,7 @@ class Apply:
         else:
             self._left_over += [each.said(kind.name) for each in surplus]
 
-    def _delete(self, kind: Kind, surplus: Sequence[Held]) -> None:
+    def _delete(self, kind: Kind, surplus: Sequence[StoredDefinition]) -> None:
         stay = kind.delete_all(surplus)
         for each in surplus:
             if each.id in stay:
@@ -199,7 +201,7 @@ class Apply:
             self.applied.changes.append(Change("delete", kind.name, each.agent, each.name))
 
 
-def _found(wanted: Wanted, by_key: Mapping[Key, Held]) -> Held | None:
+def _found(wanted: WantedDefinition, by_key: Mapping[Key, StoredDefinition]) -> StoredDefinition | None:
     """Returns what is there. Raises Conflict when both the new and the former name are taken."""
     found = by_key.get(wanted.key)
     if wanted.renamed_from is None or wanted.renamed_from == wanted.name:

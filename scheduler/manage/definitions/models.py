@@ -9,8 +9,15 @@ from sqlalchemy import select
 
 from scheduler.domain.errors import Conflict
 from scheduler.manage.definitions.compare import keep
-from scheduler.manage.definitions.shapes import MODEL, Doc, FieldChange, Held, Wanted, as_json
-from scheduler.manage.definitions.unit_of_work import Kind, Made
+from scheduler.manage.definitions.shapes import (
+    MODEL,
+    Doc,
+    FieldChange,
+    StoredDefinition,
+    WantedDefinition,
+    as_json,
+)
+from scheduler.manage.definitions.unit_of_work import Kind, NewObject
 from scheduler.storage.models import MODELS
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tenant_tables import Model
@@ -27,12 +34,12 @@ class Models(Kind):
 
     name: ClassVar = MODEL
 
-    def read(self) -> list[Held]:
+    def read(self) -> list[StoredDefinition]:
         """Returns the tenant's models."""
         found = rows_as(
             Model, self.work.conn.execute(select(MODELS).where(Model.tenant_id == self.work.tenant.id))
         )
-        return [Held(row.id, None, row.name, self._doc(row), row) for row in found]
+        return [StoredDefinition(row.id, None, row.name, self._doc(row), row) for row in found]
 
     def _doc(self, row: Model) -> Doc:
         doc: Doc = {name: as_json(getattr(row, name)) for name in FIELDS}
@@ -44,7 +51,7 @@ class Models(Kind):
         """The key is."""
         return path in SECRETS
 
-    def desired(self, wanted: Wanted, held: Held | None) -> Doc:
+    def desired(self, wanted: WantedDefinition, held: StoredDefinition | None) -> Doc:
         """Returns the definition; a key that is not given stays, unless a variable takes its place."""
         doc: Doc = as_json(dict(wanted.fields)) | {"name": wanted.name}
         stored = None if held is None else held.doc
@@ -54,24 +61,26 @@ class Models(Kind):
             doc["key"] = stored["key"]
         return doc
 
-    def create(self, new: Sequence[tuple[Wanted, Doc]]) -> list[tuple[Wanted, Made]]:
+    def create(self, new: Sequence[tuple[WantedDefinition, Doc]]) -> list[tuple[WantedDefinition, NewObject]]:
         """Creates models one by one: there are few."""
         made = []
         for wanted, doc in new:
             with self.work.errors.at(wanted.place):
                 values = {"key": None, **wanted.fields, "name": wanted.name}
                 row = self.work.services.models.create(self.work.tenant.id, values, self.work.author)
-                made.append((wanted, Made(row.id, doc)))
+                made.append((wanted, NewObject(row.id, doc)))
         return made
 
-    def update(self, wanted: Wanted, held: Held, desired: Doc, changes: Sequence[FieldChange]) -> dict[str, str]:
+    def update(
+        self, wanted: WantedDefinition, held: StoredDefinition, desired: Doc, changes: Sequence[FieldChange]
+    ) -> dict[str, str]:
         """Changes the fields that differ."""
         given = {**wanted.fields, "name": wanted.name, "key": desired.get("key")}
         patch = {change.path: given[change.path] for change in changes}
         self.work.services.models.update(self.work.tenant.id, held.id, patch, self.work.author)
         return {}
 
-    def delete(self, held: Held) -> str | None:
+    def delete(self, held: StoredDefinition) -> str | None:
         """Deletes a model that no agent uses."""
         try:
             self.work.services.models.delete(self.work.tenant.id, held.id, actor=self.work.actor)
@@ -79,6 +88,6 @@ class Models(Kind):
             return error.message
         return None
 
-    def learn(self, held: Sequence[Held]) -> None:
+    def learn(self, held: Sequence[StoredDefinition]) -> None:
         """Notes the ids, which agents refer to by name."""
         self.work.model_ids = {each.name: each.id for each in held}

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from scheduler.manage.definitions.agents import Agents
 from scheduler.manage.definitions.apply import Apply
 from scheduler.manage.definitions.models import Models
-from scheduler.manage.definitions.shapes import Applied, Held, Wanted
+from scheduler.manage.definitions.shapes import ApplyResult, StoredDefinition, WantedDefinition
 from scheduler.manage.definitions.targets import Targets
 from scheduler.manage.definitions.triggers import Triggers
 from scheduler.manage.definitions.unit_of_work import JoinedDatabase, Kind, Services, Work
@@ -39,11 +39,11 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredDefinitions:
     """What a tenant has of one kind; `kind` tells which of its fields are secret."""
 
     kind: Kind
-    held: Sequence[Held]
+    held: Sequence[StoredDefinition]
 
 
 class Definitions:
@@ -55,7 +55,9 @@ class Definitions:
         self._operator = operator
         self._join = join
 
-    def apply(self, tenant_id: UUID, wanted: Sequence[Wanted], author: Author, options: Options) -> Applied:
+    def apply(
+        self, tenant_id: UUID, wanted: Sequence[WantedDefinition], author: Author, options: Options
+    ) -> ApplyResult:
         """Makes the tenant's objects as wanted, all or none. A dry run says what it would do, and does not.
 
         Raises InvalidRequest with every error.
@@ -71,11 +73,11 @@ class Definitions:
                     raise _Undone(apply.applied)
                 return apply.applied
         except _Undone as undone:
-            applied: Applied = undone.result
+            applied: ApplyResult = undone.result
             return applied
 
     def before_and_after(
-        self, tenant_id: UUID, wanted: Sequence[Wanted], author: Author, read: Callable[[Connection], T]
+        self, tenant_id: UUID, wanted: Sequence[WantedDefinition], author: Author, read: Callable[[Connection], T]
     ) -> tuple[T, T]:
         """Returns what `read` returns before and after an apply that is rolled back. Raises as `apply` does."""
         try:
@@ -90,7 +92,7 @@ class Definitions:
             both: tuple[T, T] = undone.result
             return both
 
-    def read(self, tenant_id: UUID) -> list[Found]:
+    def read(self, tenant_id: UUID) -> list[StoredDefinitions]:
         """Returns everything that can be defined, kind by kind."""
         with self._db.begin() as conn:
             work = self._work(conn, tenant_id, Author("system"))
@@ -99,7 +101,7 @@ class Definitions:
                 kind = each(work)
                 held = kind.read()
                 kind.learn(held)
-                found.append(Found(kind, held))
+                found.append(StoredDefinitions(kind, held))
             return found
 
     def count_channels(self, tenant_id: UUID) -> int:

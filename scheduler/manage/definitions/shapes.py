@@ -20,7 +20,7 @@ Doc = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedDefinition:
     """A definition. `fields` are checked and complete, but for the fields that stay as they are if left out."""
 
     kind: str
@@ -40,7 +40,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredDefinition:
     """An existing object."""
 
     id: UUID
@@ -89,7 +89,7 @@ class Change:
 
 
 @dataclass(slots=True)
-class Applied:
+class ApplyResult:
     """The result of an apply."""
 
     changes: list[Change] = field(default_factory=list)

@@ -10,8 +10,15 @@ from sqlalchemy import select
 
 from scheduler.domain.errors import InvalidField
 from scheduler.manage.definitions.compare import keep
-from scheduler.manage.definitions.shapes import TARGET, Doc, FieldChange, Held, Wanted, as_json
-from scheduler.manage.definitions.unit_of_work import Kind, Made
+from scheduler.manage.definitions.shapes import (
+    TARGET,
+    Doc,
+    FieldChange,
+    StoredDefinition,
+    WantedDefinition,
+    as_json,
+)
+from scheduler.manage.definitions.unit_of_work import Kind, NewObject
 from scheduler.manage.notification_targets import TargetSpec
 from scheduler.notifications.target_statements import TARGETS
 from scheduler.storage.notification_tables import NotificationTarget
@@ -25,13 +32,13 @@ class Targets(Kind):
 
     name: ClassVar = TARGET
 
-    def read(self) -> list[Held]:
+    def read(self) -> list[StoredDefinition]:
         """Returns the tenant's targets."""
         query = select(TARGETS).where(NotificationTarget.tenant_id == self.work.tenant.id)
         names = {id_: name for name, id_ in self.work.agent_ids.items()}
         found = rows_as(NotificationTarget, self.work.conn.execute(query.order_by(NotificationTarget.id)))
         return [
-            Held(row.id, names[row.agent_id], row.name, self._doc(row), row)
+            StoredDefinition(row.id, names[row.agent_id], row.name, self._doc(row), row)
             for row in found
             if row.agent_id in names
         ]
@@ -43,7 +50,7 @@ class Targets(Kind):
         """Its URL is enough to write there."""
         return path in SECRETS
 
-    def desired(self, wanted: Wanted, held: Held | None) -> Doc:
+    def desired(self, wanted: WantedDefinition, held: StoredDefinition | None) -> Doc:
         """Returns the definition; a secret that is not given stays."""
         doc: Doc = as_json(dict(wanted.fields)) | {"name": wanted.name}
         stored = None if held is None else held.doc
@@ -55,7 +62,7 @@ class Targets(Kind):
             raise InvalidField("Field required", field="url")
         return doc
 
-    def create(self, new: Sequence[tuple[Wanted, Doc]]) -> list[tuple[Wanted, Made]]:
+    def create(self, new: Sequence[tuple[WantedDefinition, Doc]]) -> list[tuple[WantedDefinition, NewObject]]:
         """Creates targets one by one: an agent has few."""
         made = []
         for wanted, doc in new:
@@ -66,15 +73,17 @@ class Targets(Kind):
                 )
                 is_generated = created.secret is not None and not doc.get("secret")
                 shown = {"secret": str(created.secret)} if is_generated else {}
-                made.append((wanted, Made(created.row.id, doc, shown)))
+                made.append((wanted, NewObject(created.row.id, doc, shown)))
         return made
 
-    def update(self, wanted: Wanted, held: Held, desired: Doc, changes: Sequence[FieldChange]) -> dict[str, str]:
+    def update(
+        self, wanted: WantedDefinition, held: StoredDefinition, desired: Doc, changes: Sequence[FieldChange]
+    ) -> dict[str, str]:
         """Replaces its settings; what it delivered stays."""
         self.work.services.targets.update(self.work.tenant.id, held.id, _spec(desired), actor=self.work.actor)
         return {}
 
-    def delete(self, held: Held) -> str | None:
+    def delete(self, held: StoredDefinition) -> str | None:
         """Deletes a target."""
         self.work.services.targets.delete(self.work.tenant.id, held.id, actor=self.work.actor)
         return None

@@ -16,8 +16,15 @@ from scheduler.domain.errors import InvalidField
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.bulk import FINISHED
 from scheduler.manage.definitions.compare import keep, patch_to, pick, put
-from scheduler.manage.definitions.shapes import TRIGGER, Doc, FieldChange, Held, Wanted, as_json
-from scheduler.manage.definitions.unit_of_work import Kind, Made, create_in_bulk
+from scheduler.manage.definitions.shapes import (
+    TRIGGER,
+    Doc,
+    FieldChange,
+    StoredDefinition,
+    WantedDefinition,
+    as_json,
+)
+from scheduler.manage.definitions.unit_of_work import Kind, NewObject, create_in_bulk
 from scheduler.manage.new_triggers import CreatedTrigger
 from scheduler.manage.trigger_spec import AgentLimits, TriggerSpec
 from scheduler.storage.rows import rows_as
@@ -39,7 +46,7 @@ class Triggers(Kind):
     name: ClassVar = TRIGGER
     keeps: ClassVar = ("is_enabled",)
 
-    def read(self) -> list[Held]:
+    def read(self) -> list[StoredDefinition]:
         """Returns the tenant's triggers."""
         query = (
             select(Trigger.__table__)
@@ -51,7 +58,7 @@ class Triggers(Kind):
         names = {id_: name for name, id_ in self.work.agent_ids.items()}
         found = rows_as(Trigger, self.work.conn.execute(query))
         return [
-            Held(
+            StoredDefinition(
                 row.id, names[row.agent_id], row.name, self._doc(row, names), row,
                 is_own=row.created_by.startswith("agent:"),
             )
@@ -71,12 +78,12 @@ class Triggers(Kind):
         """The secrets of any kind's config are."""
         return any(f"{path}.".startswith(f"config.{secret}.") for secret in SECRETS)
 
-    def prepare(self, pairs: Sequence[tuple[Wanted, Held | None]]) -> None:
+    def prepare(self, pairs: Sequence[tuple[WantedDefinition, StoredDefinition | None]]) -> None:
         """Locks the agents whose triggers may change."""
         ids = {self.work.agent_ids[wanted.agent] for wanted, _ in pairs if wanted.agent in self.work.agent_ids}
         self._agents = rows.lock_agents(self.work.conn, self.work.tenant.id, ids)
 
-    def desired(self, wanted: Wanted, held: Held | None) -> Doc:
+    def desired(self, wanted: WantedDefinition, held: StoredDefinition | None) -> Doc:
         """Returns the definition; secrets that are not given stay."""
         given = {name: as_json(value) for name, value in wanted.fields.items() if name in SPEC}
         doc: Doc = given | {"name": wanted.name, "config": deepcopy(wanted.fields["config"])}
@@ -88,7 +95,7 @@ class Triggers(Kind):
             self._follow(doc, wanted, held)
         return doc
 
-    def _follow(self, doc: Doc, wanted: Wanted, held: Held) -> None:
+    def _follow(self, doc: Doc, wanted: WantedDefinition, held: StoredDefinition) -> None:
         """Completes the definition of an existing trigger."""
         if doc.get("is_enabled") and held.row.paused_note in FINISHED:
             del doc["is_enabled"]  # it ended by itself
@@ -111,14 +118,14 @@ class Triggers(Kind):
             config = _with_names(self._resolved(kind_of(doc["type"]), config, wanted), names)
         doc["config"] = config
 
-    def _resolved(self, kind: Any, config: Doc, wanted: Wanted) -> Doc:
+    def _resolved(self, kind: Any, config: Doc, wanted: WantedDefinition) -> Doc:
         """Returns a config as it is stored. One that is refused is compared as given: its change is refused too."""
         agent = self._agents[self.work.agent_ids[wanted.agent or ""]]
         with suppress(InvalidField):
             return self.work.services.triggers.resolved(self.work.conn, agent, kind, config)
         return config
 
-    def create(self, new: Sequence[tuple[Wanted, Doc]]) -> list[tuple[Wanted, Made]]:
+    def create(self, new: Sequence[tuple[WantedDefinition, Doc]]) -> list[tuple[WantedDefinition, NewObject]]:
         """Creates triggers in one go."""
         planned = []
         for wanted, doc in new:
@@ -138,7 +145,9 @@ class Triggers(Kind):
         names = {id_: name for name, id_ in self.work.agent_ids.items()}
         return [(wanted, _made(wanted, each, names)) for wanted, each in made]
 
-    def update(self, wanted: Wanted, held: Held, desired: Doc, changes: Sequence[FieldChange]) -> dict[str, str]:
+    def update(
+        self, wanted: WantedDefinition, held: StoredDefinition, desired: Doc, changes: Sequence[FieldChange]
+    ) -> dict[str, str]:
         """Changes the fields that differ."""
         changed = {change.path.split(".")[0] for change in changes}
         patch: dict[str, Any] = {
@@ -150,13 +159,13 @@ class Triggers(Kind):
         self.work.services.triggers.update(self.work.tenant.id, held.id, patch, actor=self.work.actor)
         return {}
 
-    def delete_all(self, held: Sequence[Held]) -> dict[UUID, str]:
+    def delete_all(self, held: Sequence[StoredDefinition]) -> dict[UUID, str]:
         """Deletes triggers in one go; none of them is the system's."""
         ids = [each.id for each in held]
         self.work.services.triggers.delete_all(self.work.tenant.id, ids, actor=self.work.actor)
         return {}
 
-    def delete(self, held: Held) -> str | None:
+    def delete(self, held: StoredDefinition) -> str | None:
         """Deletes a trigger."""
         self.delete_all([held])
         return None
@@ -164,13 +173,13 @@ class Triggers(Kind):
     _agents: Mapping[UUID, AgentLimits]
 
 
-def _made(wanted: Wanted, made: CreatedTrigger, names: Mapping[UUID, str]) -> Made:
+def _made(wanted: WantedDefinition, made: CreatedTrigger, names: Mapping[UUID, str]) -> NewObject:
     view = made.trigger
     doc: Doc = {name: as_json(getattr(view, name)) for name in SPEC}
     doc["config"] = _with_names(view.config, names)
     if wanted.fields.get("is_enabled") is not None:
         doc["is_enabled"] = wanted.fields["is_enabled"]
-    return Made(view.id, doc, {} if made.hook_token is None else {HOOK: made.hook_token})
+    return NewObject(view.id, doc, {} if made.hook_token is None else {HOOK: made.hook_token})
 
 
 def _with_names(config: Mapping[str, Any], names: Mapping[UUID, str]) -> Doc:

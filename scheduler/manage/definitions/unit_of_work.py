@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import Conflict, Forbidden, InvalidField, NotFound, ReveilleError
 from scheduler.domain.field_errors import MAX_ERRORS, MESSAGE_LENGTH, FieldError, InvalidRequest
 from scheduler.manage.agents import Agents
-from scheduler.manage.definitions.shapes import Doc, FieldChange, Held, Wanted
+from scheduler.manage.definitions.shapes import Doc, FieldChange, StoredDefinition, WantedDefinition
 from scheduler.manage.models import Author, Models
 from scheduler.manage.notification_targets import NotificationTargets
 from scheduler.manage.row_errors import ConflictingRows
@@ -102,7 +102,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class NewObject:
     """A new object: its definition as it was stored, and what is shown only this once."""
 
     id: UUID
@@ -123,29 +123,31 @@ class Kind(ABC):
         self.work = work
 
     @abstractmethod
-    def read(self) -> list[Held]:
+    def read(self) -> list[StoredDefinition]:
         """Returns everything of this kind that the tenant has."""
 
     @abstractmethod
     def is_secret(self, path: str) -> bool:
         """Whether a path in a definition, or one above it, is that of a secret."""
 
-    def prepare(self, pairs: Sequence[tuple[Wanted, Held | None]]) -> None:  # noqa: B027  # most need nothing
+    def prepare(self, pairs: Sequence[tuple[WantedDefinition, StoredDefinition | None]]) -> None:  # noqa: B027  # most need nothing
         """Reads in one go what `desired` needs."""
 
     @abstractmethod
-    def desired(self, wanted: Wanted, held: Held | None) -> Doc:
+    def desired(self, wanted: WantedDefinition, held: StoredDefinition | None) -> Doc:
         """Returns the whole definition, as it would be read once applied. Raises InvalidField."""
 
     @abstractmethod
-    def create(self, new: Sequence[tuple[Wanted, Doc]]) -> list[tuple[Wanted, Made]]:
+    def create(self, new: Sequence[tuple[WantedDefinition, Doc]]) -> list[tuple[WantedDefinition, NewObject]]:
         """Creates objects; what is refused is recorded."""
 
     @abstractmethod
-    def update(self, wanted: Wanted, held: Held, desired: Doc, changes: Sequence[FieldChange]) -> dict[str, str]:
+    def update(
+        self, wanted: WantedDefinition, held: StoredDefinition, desired: Doc, changes: Sequence[FieldChange]
+    ) -> dict[str, str]:
         """Changes an object; returns what is shown only this once."""
 
-    def delete_all(self, held: Sequence[Held]) -> dict[UUID, str]:
+    def delete_all(self, held: Sequence[StoredDefinition]) -> dict[UUID, str]:
         """Deletes objects; returns by id why some stay. What is refused is recorded."""
         stay: dict[UUID, str] = {}
         for each in held:
@@ -156,16 +158,16 @@ class Kind(ABC):
         return stay
 
     @abstractmethod
-    def delete(self, held: Held) -> str | None:
+    def delete(self, held: StoredDefinition) -> str | None:
         """Deletes an object, or says why it stays."""
 
-    def learn(self, held: Sequence[Held]) -> None:  # noqa: B027  # most are not referred to
+    def learn(self, held: Sequence[StoredDefinition]) -> None:  # noqa: B027  # most are not referred to
         """Notes what later kinds refer to by name."""
 
 
 def create_in_bulk(
-    errors: Errors, new: Sequence[tuple[Wanted, NewT]], create: Callable[[list[NewT]], Sequence[MadeT]]
-) -> list[tuple[Wanted, MadeT]]:
+    errors: Errors, new: Sequence[tuple[WantedDefinition, NewT]], create: Callable[[list[NewT]], Sequence[MadeT]]
+) -> list[tuple[WantedDefinition, MadeT]]:
     """Creates all at once, or, if some are refused, the others: so every error is found."""
     rest = list(new)
     while rest:

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.domain.periods import Step, period
 from scheduler.storage.engine import Database
-from scheduler.storage.insights import Asked, read_buckets
+from scheduler.storage.insights import InsightsFilter, read_buckets
 from scheduler.storage.tenants import DEFAULT_TENANT
 from tests.support.database import change, rows
 from tests.support.invocations import make_woken
@@ -65,7 +65,7 @@ def test_buckets_are_those_of_a_plain_query(db: Database, zone: str, change_at: 
     for step in Step:
         span = period(since, until, step, zone, until)
         with db.begin() as conn:
-            found = read_buckets(conn, Asked(DEFAULT_TENANT, span))
+            found = read_buckets(conn, InsightsFilter(DEFAULT_TENANT, span))
         plain = rows(db, PLAIN, step=step, zone=zone, since=span.since, until=span.until)
         assert len(plain) >= DAYS
         assert sum(each.firings for each in found) > DAYS * 150

@@ -8,7 +8,7 @@ from uuid import UUID
 from scheduler.domain.model import InvocationState
 from scheduler.domain.periods import Step, period
 from scheduler.storage.engine import Database
-from scheduler.storage.insights import Asked, read_buckets, read_insights
+from scheduler.storage.insights import InsightsFilter, read_buckets, read_insights
 from scheduler.storage.spans import first_id
 from scheduler.storage.tenants import DEFAULT_TENANT
 from tests.support.api import Api
@@ -57,26 +57,26 @@ def test_figures_are_summed_by_hours_and_days_of_a_zone_also_when_clocks_change(
     put(db, bob, NOW - timedelta(hours=1), "skipped")
     with db.begin() as conn:
         span = period(NOW - timedelta(hours=36), NOW, Step.DAY, "Europe/Berlin", NOW)
-        days = read_buckets(conn, Asked(DEFAULT_TENANT, span))
+        days = read_buckets(conn, InsightsFilter(DEFAULT_TENANT, span))
         assert [(each.start.isoformat(), each.firings, each.wakes, each.failures) for each in days] == [
             ("2030-03-29T23:00:00+00:00", 2, 2, 0),
             ("2030-03-30T23:00:00+00:00", 4, 3, 1),
         ]
         assert days[1].start + timedelta(hours=23) > NOW
         span = period(NOW - timedelta(hours=24), NOW, Step.HOUR, "Asia/Kolkata", NOW)
-        hours = read_buckets(conn, Asked(DEFAULT_TENANT, span, agent_id=ada.agent_id))
+        hours = read_buckets(conn, InsightsFilter(DEFAULT_TENANT, span, agent_id=ada.agent_id))
         assert len(hours) == 25
         assert {each.start.minute for each in hours} == {30}
         [busy] = [each for each in hours if each.firings > 1]
         assert (busy.wakes, busy.tokens_in, busy.tokens_out, float(busy.cost)) == (2, 120, 60, 0.5)
         assert (busy.lateness_p50, busy.lateness_max) == (1.0, 1.0)
-        whole = read_insights(conn, Asked(DEFAULT_TENANT, span))
+        whole = read_insights(conn, InsightsFilter(DEFAULT_TENANT, span))
         assert [(each.name, each.failures, each.wakes) for each in whole.failing_agents] == [("bob", 1, 1)]
         assert [(each.agent_name, each.firings) for each in whole.noisy_triggers] == [("ada", 3), ("bob", 2)]
         assert whole.totals.wakes == sum(each.wakes for each in whole.buckets) == 4
-        of_trigger = read_insights(conn, Asked(DEFAULT_TENANT, span, trigger_id=bob.trigger_id))
+        of_trigger = read_insights(conn, InsightsFilter(DEFAULT_TENANT, span, trigger_id=bob.trigger_id))
         assert (of_trigger.totals.firings, of_trigger.totals.wakes, of_trigger.totals.skipped) == (2, 1, 1)
-        nobody = Asked(UUID(int=1), span, ada.agent_id, ada.trigger_id)
+        nobody = InsightsFilter(UUID(int=1), span, ada.agent_id, ada.trigger_id)
         assert read_insights(conn, nobody).totals.firings == 0
 
 
