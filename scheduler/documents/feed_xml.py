@@ -163,8 +163,8 @@ def _refuse_depth(text: str) -> None:
 def _no_feed(text: str) -> str:
     if re.search(r"<(!doctype\s+html|html|head|body)\b", text[:10_000], re.IGNORECASE):
         asked = " that asks to sign in" if re.search(r"type\s*=\s*[\"']?password", text, re.IGNORECASE) else ""
-        return f"The answer is a web page{asked}, not a feed (RSS, Atom or JSON Feed)."
-    return "The answer is not a feed (RSS, Atom or JSON Feed)."
+        return f"The response is a web page{asked}, not a feed (RSS, Atom or JSON Feed)."
+    return "The response is not a feed (RSS, Atom or JSON Feed)."
 
 
 def _entry(entry: Any, base: str) -> Entry:

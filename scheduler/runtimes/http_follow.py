@@ -94,7 +94,7 @@ class Following:
         outcome = self._reading.outcome(answer, self._parts.clock.now())
         if not isinstance(outcome, Replied):
             return outcome
-        lost = f"The answer names no run ({self._follow.poll_path or self._header()}), so it is the reply."
+        lost = f"The response names no run ({self._follow.poll_path or self._header()}), so it is the reply."
         return replace(outcome, note=" ".join(filter(None, (lost, outcome.note))))
 
     async def _start(self, invocation_id: UUID) -> tuple[Answer, str | None]:

@@ -99,7 +99,7 @@ def _verify(scheme: str, request: SignedRequest, now: datetime = NOW, **changes:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_signed_delivery_is_accepted(scheme: str) -> None:
-    assert _verify(scheme, _request(scheme)) == Verdict(True, f"signed as {scheme} by a known secret")
+    assert _verify(scheme, _request(scheme)) == Verdict(True, f"signed as {scheme} with a known secret")
 
 
 @pytest.mark.parametrize("scheme", COVERING_THE_BODY)

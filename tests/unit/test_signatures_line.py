@@ -48,7 +48,7 @@ def test_every_conformance_vector_is_decided_as_it_says() -> None:
 
 
 def test_a_signed_line_is_accepted_as_text_and_as_base64() -> None:
-    accepted = {"verdict": "accept", "reason": "signed as standard-webhooks by a known secret"}
+    accepted = {"verdict": "accept", "reason": "signed as standard-webhooks with a known secret"}
     assert verify_signature_line(LINE) == accepted
     line = {**LINE, "body": None, "body_b64": base64.b64encode(BODY.encode()).decode()}
     assert verify_signature_line(line) == accepted

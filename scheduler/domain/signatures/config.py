@@ -136,7 +136,7 @@ def verify(config: SignatureConfig, request: SignedRequest, now: datetime) -> Ve
         scheme.check(request, [scheme.key(secret) for secret in secrets], window)
     except Rejected as rejected:
         return Verdict(accepted=False, reason=str(rejected))
-    return Verdict(accepted=True, reason=f"signed as {config.scheme} by a known secret")
+    return Verdict(accepted=True, reason=f"signed as {config.scheme} with a known secret")
 
 
 def _scheme(config: SignatureConfig) -> Scheme:

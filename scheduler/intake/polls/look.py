@@ -66,7 +66,7 @@ class PollChecker:
             if not 200 <= answer.status < 300:
                 return self._refused(answer)
             if not answer.body.strip():
-                return LookFailed("The answer is empty.")
+                return LookFailed("The response is empty.")
         threads = self._reader_threads if reader.in_own_process else self._threads
         return await asyncio.get_running_loop().run_in_executor(
             threads, reader.read, config, answer, baseline, self.reader_processes

@@ -162,7 +162,7 @@ def test_new_mails_fire_once_and_what_is_wrong_is_told(port: int) -> None:
     assert found.settled is not None
     found.settled([])
     assert seen(port) == ["order 7"]
-    for wrong, why in (({"password": "no"}, "refuses the user"), ({"mailbox": "Gone"}, "not there")):
+    for wrong, why in (({"password": "no"}, "refuses the user"), ({"mailbox": "Gone"}, "has no such mailbox")):
         with pytest.raises(MailboxUnreadable, match=why):
             config(port, **wrong).look_with(first.cursor, WAYS)
 
@@ -243,7 +243,7 @@ def test_a_mailbox_that_is_deleted_is_told_and_goes_on_when_it_is_back(server: D
     first = look(None, WAYS)
     with signed_in(server.port, "eve") as box:
         box.folder.delete("Bestellungen.Ä")
-    with pytest.raises(MailboxUnreadable, match="not there"):
+    with pytest.raises(MailboxUnreadable, match="has no such mailbox"):
         look(first.cursor, WAYS)
     with signed_in(server.port, "eve") as box:
         box.folder.create("Bestellungen.Ä")

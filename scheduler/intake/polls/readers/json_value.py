@@ -16,7 +16,7 @@ from scheduler.triggers.poll import PollConfig, SeenValue
 
 MAX_ANSWER_BYTES = 1024 * 1024
 MAX_DEPTH = 100
-TOO_DEEP = f"The answer is nested too deeply; the value may be {MAX_DEPTH} levels deep."
+TOO_DEEP = f"The response is nested too deeply; the value may be {MAX_DEPTH} levels deep."
 
 
 class JsonReader(Reader):
@@ -68,5 +68,5 @@ def _note(config: PollConfig, seen: SeenValue, doubled: str | None) -> str | Non
     return (
         None
         if doubled is None
-        else f"The answer has the key {doubled!r} twice in one object; the last one counts."
+        else f"The response has the key {doubled!r} twice in one object; the last one counts."
     )

@@ -104,7 +104,7 @@ def test_the_commands_of_the_page_of_the_simulator_succeed(service: Service, tmp
 
 def test_a_rate_of_another_form_is_refused(shell: Shell) -> None:
     shell("simulate", "--rate", "ada=5", code=ExitCode.USAGE)
-    assert "is not like night-watch/push=20/h" in shell.err
+    assert "is not of the form AGENT/TRIGGER=RATE" in shell.err
 
 
 @pytest.mark.parametrize(
