@@ -23,7 +23,7 @@ from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import token_hash
 from scheduler.domain.retention import DEFAULT_DAYS, History, read_days
 from scheduler.intake.polls.queue import sweep_checks
-from scheduler.invocations.recovery import Reconciled, reconcile, sweep_stalled
+from scheduler.invocations.recovery import ReconcileResult, reconcile, sweep_stalled
 from scheduler.manage.canary import EVERY_SECONDS, Canary
 from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.manage.retention import Pruner
@@ -99,7 +99,7 @@ class Reconciliation:
         self._db = db
         self._newer_than: timedelta | None = None
 
-    def look(self) -> Reconciled:
+    def look(self) -> ReconcileResult:
         """Runs one pass. A pass that fails or is left incomplete is repeated over the same range."""
         found = reconcile(self._db, newer_than=self._newer_than)
         if found.is_whole:

@@ -37,7 +37,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Sent(StrEnum):
+class ExportResult(StrEnum):
     """What became of a request."""
 
     EXPORTED = "exported"
@@ -47,10 +47,10 @@ class Sent(StrEnum):
     """It may take them later."""
 
 
-class Exports(Protocol):
+class SpanExporter(Protocol):
     """Where spans go."""
 
-    def __call__(self, spans: Sequence[Span]) -> Sent:
+    def __call__(self, spans: Sequence[Span]) -> ExportResult:
         """Sends spans in one request; logs why they did not arrive."""
         ...
 
@@ -58,7 +58,7 @@ class Exports(Protocol):
 class Tracing:
     """Exports the spans of ended wakes, again when the receiver did not answer. A duty of the schedulers."""
 
-    def __init__(self, db: Database, export: Exports, lag: timedelta = LAG) -> None:
+    def __init__(self, db: Database, export: SpanExporter, lag: timedelta = LAG) -> None:
         self._db = db
         self._export = export
         self._lag = lag
@@ -74,15 +74,15 @@ class Tracing:
                 while spans := list(islice(ended.spans, MOST_SPANS)):
                     sent = self._export(spans)
                     SPANS.labels(sent.value).inc(len(spans))
-                    if sent is Sent.FAILED:
+                    if sent is ExportResult.FAILED:
                         conn.rollback()
                         return count
-                    count += len(spans) if sent is Sent.EXPORTED else 0
+                    count += len(spans) if sent is ExportResult.EXPORTED else 0
             if ended.is_last:
                 return count
 
 
-def exporter(endpoint: str, headers: Mapping[str, str], version: str) -> Exports:
+def exporter(endpoint: str, headers: Mapping[str, str], version: str) -> SpanExporter:
     """Returns what sends spans to `endpoint`, the base address of an OTLP receiver.
 
     Raises ConfigurationError when OpenTelemetry is not installed.
@@ -101,7 +101,7 @@ def exporter(endpoint: str, headers: Mapping[str, str], version: str) -> Exports
     address = f"{endpoint.rstrip('/')}/v1/traces"
     client = httpx.Client(headers={**headers, "content-type": "application/x-protobuf"}, timeout=ANSWER_SECONDS)
 
-    def export(spans: Sequence[Span]) -> Sent:
+    def export(spans: Sequence[Span]) -> ExportResult:
         request = messages.ExportTraceServiceRequest()
         ours = request.resource_spans.add(resource={"attributes": resource}).scope_spans.add(
             scope={"name": "reveille"}
@@ -115,19 +115,19 @@ def exporter(endpoint: str, headers: Mapping[str, str], version: str) -> Exports
         if answer.is_success:
             with suppress(is_no_answer):
                 _tell_of_rejected(messages.ExportTraceServiceResponse.FromString(answer.content).partial_success)
-            return Sent.EXPORTED
+            return ExportResult.EXPORTED
         said = f"the receiver answered {answer.status_code}"
         if answer.status_code not in NOT_TAKEN:
             return _failed(len(spans), said)
         logger.warning("{} spans were dropped: {}", len(spans), said)
-        return Sent.REFUSED
+        return ExportResult.REFUSED
 
     return export
 
 
-def _failed(count: int, why: str) -> Sent:
+def _failed(count: int, why: str) -> ExportResult:
     logger.warning("{} spans could not be exported; they are sent again: {}", count, why)
-    return Sent.FAILED
+    return ExportResult.FAILED
 
 
 def _tell_of_rejected(partial: Any) -> None:

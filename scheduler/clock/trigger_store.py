@@ -21,7 +21,7 @@ from scheduler.manage.agent_trigger_limits import check_approved
 from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.trigger_jobs import remove_jobs
 from scheduler.manage.trigger_rows import change_trigger, fresh_start, lock_trigger
-from scheduler.manage.trigger_spec import HeldTrigger
+from scheduler.manage.trigger_spec import TriggerWithLimits
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.rows import row_as, rows_as
@@ -142,7 +142,7 @@ class TriggerStore(LedgerStore):
 
     def _settle_one(
         self, conn: Connection, job_id: str, trigger_id: UUID, *, because: str
-    ) -> tuple[HeldTrigger, HeldTrigger]:
+    ) -> tuple[TriggerWithLimits, TriggerWithLimits]:
         """Returns the trigger before and after its due slots were settled. Raises JobLookupError."""
         tenant_id = conn.scalar(select(Trigger.tenant_id).where(Trigger.id == trigger_id))
         try:

@@ -69,7 +69,7 @@ def chat_memory(
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _EarlierMessage:
     """An earlier message; `name` None: the agent's own."""
 
     name: str | None
@@ -86,28 +86,28 @@ class _Said:
         return f"{opening}\n{name}, {self.at:%Y-%m-%d %H:%MZ}: {said}{cut}\n<<<end {nonce}>>>"
 
 
-def _in_sessions(conn: Connection, agent_id: UUID, firings: Sequence[GivenFiring]) -> Iterator[_Said]:
+def _in_sessions(conn: Connection, agent_id: UUID, firings: Sequence[GivenFiring]) -> Iterator[_EarlierMessage]:
     """Returns the earlier messages in the sessions of the waking messages."""
     trusts = dict(_messages(firings))
     of_users = next(iter(trusts.values()), "")
     for row in conn.execute(EARLIER, {"ids": list(trusts), "most": MOST_MESSAGES}) if trusts else ():
         if row.from_id == agent_id:  # without the heading, which the agent would learn to write
-            yield _Said(None, Trust.SYSTEM, reply_in(row.text), row.created_at)
+            yield _EarlierMessage(None, Trust.SYSTEM, reply_in(row.text), row.created_at)
         else:
             trust = Trust.AGENT if row.from_type == "agent" else of_users
-            yield _Said(row.name, trust, row.text, row.created_at)
+            yield _EarlierMessage(row.name, trust, row.text, row.created_at)
 
 
-def _by_a2a(conn: Connection, firings: Sequence[GivenFiring]) -> list[_Said]:
+def _by_a2a(conn: Connection, firings: Sequence[GivenFiring]) -> list[_EarlierMessage]:
     """Returns the earlier requests and replies in the A2A conversations that wake the agent."""
     ids = [each.id for each in firings if (each.data or {}).get("messages") and not any(_messages([each]))]
     rows = conn.execute(EARLIER_BY_A2A, {"ids": ids, "most": MOST_MESSAGES}).all() if ids else []
-    said: list[_Said] = []
+    said: list[_EarlierMessage] = []
     for row, following in zip_longest(rows, rows[1:]):
-        said.append(_Said(row.name or "?", row.trust, row.text or "", row.fired_at))
+        said.append(_EarlierMessage(row.name or "?", row.trust, row.text or "", row.fired_at))
         is_last = following is None or following.invocation_id != row.invocation_id
         if is_last and row.reply and row.finished_at:  # one reply to everything that its run carried
-            said.append(_Said(None, Trust.SYSTEM, row.reply, row.finished_at))
+            said.append(_EarlierMessage(None, Trust.SYSTEM, row.reply, row.finished_at))
     return said[-MOST_MESSAGES:]
 
 

@@ -105,7 +105,7 @@ LEFTOVER_JOBS = text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepResult:
     """What one sweep did."""
 
     stalled: int = 0
@@ -115,7 +115,7 @@ class Swept:
 
 
 @dataclass(slots=True)
-class Reconciled:
+class ReconcileResult:
     """What one reconcile pass found and repaired; normally all zero."""
 
     requeued: int = 0
@@ -134,23 +134,23 @@ class Reconciled:
     """False: another process was doing the same, and part was left to it."""
 
 
-class Done(NamedTuple):
+class RepairCount(NamedTuple):
     """How many repairs were made, and whether none was left to another process."""
 
     number: int
     is_whole: bool
 
 
-def sweep_stalled(db: Database, stalled_after: timedelta = STALLED_AFTER) -> Swept:
+def sweep_stalled(db: Database, stalled_after: timedelta = STALLED_AFTER) -> SweepResult:
     """Takes over from dead workers, and ends expired waits. Runs every 15 s."""
     age = {"age": stalled_after}
     with db.begin() as conn:
         job_ids = conn.execute(STALLED, age).scalars().all()
     stalled = _each(db, AdvisoryLock.SWEEP, job_ids, lambda conn, job_id: _take_stalled(conn, job_id, age))
-    return Swept(stalled.number, _end_awaiting(db, AdvisoryLock.SWEEP).number)
+    return SweepResult(stalled.number, _end_awaiting(db, AdvisoryLock.SWEEP).number)
 
 
-def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -> Reconciled:
+def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -> ReconcileResult:
     """Checks invariants and repairs violations. Runs at start and every 5 minutes.
 
     Checks firings that are `newer_than`; None checks all of them, at the cost of reading them.
@@ -176,7 +176,7 @@ def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -
         ),
     }
     counts: dict[str, Any] = {name: each.number for name, each in done.items()}
-    found = Reconciled(**counts, is_whole=all(each.is_whole for each in done.values()))
+    found = ReconcileResult(**counts, is_whole=all(each.is_whole for each in done.values()))
     repairs: dict[str, Any] = {name: count for name, count in counts.items() if name != "overdue"}
     if any(repairs.values()):
         with db.begin() as conn:
@@ -184,7 +184,9 @@ def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -
     return found
 
 
-def _each(db: Database, lock: AdvisoryLock, items: Sequence[T], repair: Callable[[Connection, T], int]) -> Done:
+def _each(
+    db: Database, lock: AdvisoryLock, items: Sequence[T], repair: Callable[[Connection, T], int]
+) -> RepairCount:
     """Repairs each item in its own transaction and counts the repairs.
 
     Stops, leaving the rest, when another process is doing the same.
@@ -193,9 +195,9 @@ def _each(db: Database, lock: AdvisoryLock, items: Sequence[T], repair: Callable
     for item in items:
         with db.begin() as conn:
             if not try_lock(conn, lock):
-                return Done(done, False)
+                return RepairCount(done, False)
             done += repair(conn, item)
-    return Done(done, True)
+    return RepairCount(done, True)
 
 
 def _take_stalled(conn: Connection, job_id: int, age: dict[str, timedelta]) -> int:
@@ -214,7 +216,7 @@ def _take_stalled(conn: Connection, job_id: int, age: dict[str, timedelta]) -> i
     return 1
 
 
-def _end_awaiting(db: Database, lock: AdvisoryLock) -> Done:
+def _end_awaiting(db: Database, lock: AdvisoryLock) -> RepairCount:
     with db.begin() as conn:
         ids = conn.execute(AWAITING_TO_END, {"id": None}).scalars().all()
     return _each(db, lock, ids, _end_one_awaiting)

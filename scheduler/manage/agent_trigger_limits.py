@@ -15,7 +15,7 @@ from scheduler.domain.misfire import Schedule
 from scheduler.domain.text import counted
 from scheduler.intake.wakes.statements import lineage_of_run
 from scheduler.manage.agent_rights import agent_actor, check_may_grant
-from scheduler.manage.trigger_spec import MOST_OWN_FIRES, AgentLimits, HeldTrigger, TriggerSpec
+from scheduler.manage.trigger_spec import MOST_OWN_FIRES, AgentLimits, TriggerSpec, TriggerWithLimits
 from scheduler.storage.tables import Trigger
 from scheduler.triggers.base import TriggerConfig, faults_of
 from scheduler.triggers.registry import OFFERED, kind_of
@@ -122,7 +122,7 @@ def own_columns(conn: Connection, agent_id: UUID, spec: TriggerSpec) -> dict[str
     }
 
 
-def changed_columns(conn: Connection, row: HeldTrigger, patch: Mapping[str, Any]) -> dict[str, Any]:
+def changed_columns(conn: Connection, row: TriggerWithLimits, patch: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the columns that a change by the agent itself adds: the deeper place in a chain counts."""
     check_may_grant(managed_by_agent=patch.get("managed_by_agent", row.managed_by_agent) != row.managed_by_agent)
     run = lineage_of_run(conn, row.agent_id)

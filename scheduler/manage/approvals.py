@@ -9,7 +9,7 @@ from scheduler.domain.errors import Conflict
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_trigger_limits import APPROVED, AWAITING, REJECTED
 from scheduler.manage.trigger_jobs import start_trigger
-from scheduler.manage.trigger_spec import HeldTrigger
+from scheduler.manage.trigger_spec import TriggerWithLimits
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView, get_view
 
@@ -48,6 +48,6 @@ def reject(db: Database, tenant_id: UUID, trigger_id: UUID, *, actor: str, note:
         return get_view(conn, tenant_id, trigger_id)
 
 
-def _check_asked(row: HeldTrigger) -> None:
+def _check_asked(row: TriggerWithLimits) -> None:
     if row.approval not in (AWAITING, REJECTED):
         raise Conflict("The trigger does not await approval; pause or resume it instead.", field="approval")

@@ -23,7 +23,7 @@ from scheduler.firings.record import record_firings
 from scheduler.firings.slots import Definition, SlotDecision, decide_due, skipped_event, slots_before
 from scheduler.intake.checks import run_checks
 from scheduler.manage import trigger_rows as rows
-from scheduler.manage.trigger_spec import HeldTrigger, StoredTrigger
+from scheduler.manage.trigger_spec import StoredTrigger, TriggerWithLimits
 from scheduler.storage.arrays import array, time_array
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.faults import first_line
@@ -48,7 +48,7 @@ def lock_settled(
     by_agent: bool = False,
     last_look: bool = False,
     pauses: bool = False,
-) -> HeldTrigger:
+) -> TriggerWithLimits:
     """Locks a trigger as `rows.lock_trigger` does, settles its due slots, and returns the row afterwards.
 
     `because`: the change, such as `updated`. `last_look`: the change alters or ends what it listens for. `pauses`:

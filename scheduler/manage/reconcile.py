@@ -21,7 +21,7 @@ from scheduler.manage.trigger_jobs import (
     remove_jobs,
 )
 from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger
-from scheduler.manage.trigger_spec import HeldTrigger
+from scheduler.manage.trigger_spec import TriggerWithLimits
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.drift import Drift, find_drift
@@ -79,7 +79,7 @@ def _repair(conn: Connection, drift: Drift) -> None:
     )
 
 
-def _put_in_step(conn: Connection, row: HeldTrigger) -> None:
+def _put_in_step(conn: Connection, row: TriggerWithLimits) -> None:
     """Updates the jobs to match the trigger; ends a trigger that has nothing left to run."""
     if effective_zone(row) != row.zone:
         had_slot = row.next_run_time is not None
@@ -118,7 +118,7 @@ def skip_late(db: Database, actor: str) -> int:
     return skipped
 
 
-def _skip(conn: Connection, row: HeldTrigger, actor: str) -> bool:
+def _skip(conn: Connection, row: TriggerWithLimits, actor: str) -> bool:
     schedule = stored_schedule(row)
     if schedule is None or row.next_run_time is None or row.next_run_time > row.now:
         return False

@@ -22,7 +22,7 @@ from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.due_slots import dropped_event, lock_settled, upcoming
 from scheduler.manage.trigger_jobs import end_at_max_fires, finish_trigger, pause_trigger, put_jobs, resume_trigger
-from scheduler.manage.trigger_spec import HeldTrigger, TriggerSpec, check_spec
+from scheduler.manage.trigger_spec import TriggerSpec, TriggerWithLimits, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import record_events
 from scheduler.storage.secrets import SecretBox
@@ -103,7 +103,9 @@ class TriggerChanges:
             _toggle(conn, row, patch, author, was_enabled=was_enabled)
         return get_view(conn, tenant_id, trigger_id)
 
-    def _merge(self, conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author) -> _Change:
+    def _merge(
+        self, conn: Connection, row: TriggerWithLimits, patch: Mapping[str, Any], author: Author
+    ) -> _Change:
         """Merges and checks the fields as at creation."""
         before = rows.spec_of(row)
         spec = before.patched(patch)
@@ -124,7 +126,7 @@ class TriggerChanges:
         return _Change(spec, config, values, asks, differs, _why_ended(row, config.next_run_time, spec.max_fires))
 
     def _merge_config(
-        self, conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author
+        self, conn: Connection, row: TriggerWithLimits, patch: Mapping[str, Any], author: Author
     ) -> _Config:
         kind = kind_of(row.type)
         held = join_secrets(row.config, self.open(row.secret))
@@ -154,7 +156,7 @@ class TriggerChanges:
         return {} if secret is None else dict(json.loads(self._box.decrypt(secret)))
 
 
-def lock_to_pause(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author) -> HeldTrigger:
+def lock_to_pause(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author) -> TriggerWithLimits:
     """Locks a trigger that is about to be paused and settles its due slots. Raises NotFound, Forbidden."""
     return lock_settled(
         conn,
@@ -168,7 +170,9 @@ def lock_to_pause(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: A
     )
 
 
-def _lock(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author, *, resumes: bool) -> HeldTrigger:
+def _lock(
+    conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author, *, resumes: bool
+) -> TriggerWithLimits:
     """Locks a trigger, with its agent when it may be resumed, which counts toward the agent's limit."""
     lock = rows.lock_trigger_and_agent if resumes else rows.lock_trigger
     return lock(conn, tenant_id, trigger_id, by_agent=author.is_agent)
@@ -176,7 +180,7 @@ def _lock(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author, *
 
 def _settle(
     conn: Connection, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], author: Author
-) -> HeldTrigger:
+) -> TriggerWithLimits:
     """Settles a trigger's due slots before it is changed."""
     if patch.get("is_enabled") is False and patch.keys() == {"is_enabled"}:
         return lock_to_pause(conn, tenant_id, trigger_id, author)
@@ -184,14 +188,14 @@ def _settle(
     return lock_settled(conn, tenant_id, trigger_id, because=UPDATED, actor=author.actor, last_look=last_look)
 
 
-def _why_ended(row: HeldTrigger, next_run_time: datetime | None, max_fires: int | None) -> str | None:
+def _why_ended(row: TriggerWithLimits, next_run_time: datetime | None, max_fires: int | None) -> str | None:
     """Returns why a trigger no longer fires after the change; None when it does."""
     if row.job_kind is not None and next_run_time is None and row.is_enabled:
         return "finished"
     return "max_fires" if max_fires is not None and row.fire_count >= max_fires else None
 
 
-def _write(conn: Connection, row: HeldTrigger, change: _Change) -> None:
+def _write(conn: Connection, row: TriggerWithLimits, change: _Change) -> None:
     is_new = or_(Trigger.expect_within.is_(None), Trigger.expect != change.spec.expect)
     since = case((is_new, row.now), else_=Trigger.expected_since)
     columns = change.columns | {"updated_at": row.now, "expected_since": since}
@@ -200,7 +204,7 @@ def _write(conn: Connection, row: HeldTrigger, change: _Change) -> None:
         conn.execute(statement)
 
 
-def _schedule(conn: Connection, row: HeldTrigger, change: _Change) -> None:
+def _schedule(conn: Connection, row: TriggerWithLimits, change: _Change) -> None:
     """Updates the jobs to match the change."""
     put_jobs(
         conn,
@@ -214,14 +218,18 @@ def _schedule(conn: Connection, row: HeldTrigger, change: _Change) -> None:
         shorten_window(conn, row.agent_id, row.id)
 
 
-def _audit(conn: Connection, row: HeldTrigger, change: _Change, patch: Mapping[str, Any], author: Author) -> None:
+def _audit(
+    conn: Connection, row: TriggerWithLimits, change: _Change, patch: Mapping[str, Any], author: Author
+) -> None:
     detail = {"approval": agent_made.AWAITING} if change.asks else {}
     rows.audit(conn, UPDATED, row.tenant_id, row.agent_id, row.id, author.actor, fields=sorted(patch), **detail)
     if change.config.dropped is not None and row.is_enabled:
         record_events(conn, [dropped_event(row, change.config.dropped, author.actor)])
 
 
-def _end(conn: Connection, row: HeldTrigger, change: _Change, patch: Mapping[str, Any], author: Author) -> None:
+def _end(
+    conn: Connection, row: TriggerWithLimits, change: _Change, patch: Mapping[str, Any], author: Author
+) -> None:
     """Ends a trigger that no longer fires after the change."""
     if not row.is_enabled or change.ended is None or change.asks:
         return
@@ -232,7 +240,7 @@ def _end(conn: Connection, row: HeldTrigger, change: _Change, patch: Mapping[str
 
 
 def _toggle(
-    conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author, *, was_enabled: bool
+    conn: Connection, row: TriggerWithLimits, patch: Mapping[str, Any], author: Author, *, was_enabled: bool
 ) -> None:
     """Pauses or resumes a trigger according to the requested `is_enabled`."""
     wanted = patch.get("is_enabled")
@@ -245,7 +253,7 @@ def _toggle(
         resume_trigger(conn, rows.lock_trigger(conn, row.tenant_id, row.id), author.actor)
 
 
-def _keeps_grid(row: HeldTrigger, config: TriggerConfig) -> bool:
+def _keeps_grid(row: TriggerWithLimits, config: TriggerConfig) -> bool:
     """Whether the slots stay on their grid, which they do unless their distance changes."""
     try:
         with faults_of(row.type):

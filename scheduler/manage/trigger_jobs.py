@@ -17,7 +17,7 @@ from scheduler.manage.agent_rights import agent_actor, stopped_by_person
 from scheduler.manage.agent_trigger_limits import check_limit
 from scheduler.manage.due_slots import dropped_event, fire_unseen, settle, skip_due, upcoming
 from scheduler.manage.trigger_rows import change_trigger
-from scheduler.manage.trigger_spec import HeldTrigger, StoredTrigger
+from scheduler.manage.trigger_spec import StoredTrigger, TriggerWithLimits
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import SOON, notify
@@ -57,7 +57,7 @@ def put_jobs(
         notify(conn)
 
 
-def start_trigger(conn: Connection, row: HeldTrigger) -> None:
+def start_trigger(conn: Connection, row: TriggerWithLimits) -> None:
     """Enables a locked trigger, whose agent is locked too. It starts counting fires from zero.
 
     Raises Conflict when it has expired, has no slot left, or exceeds the agent's limit.
@@ -72,7 +72,7 @@ def start_trigger(conn: Connection, row: HeldTrigger) -> None:
 
 
 def pause_trigger(
-    conn: Connection, row: HeldTrigger, actor: str, note: str | None = None, *, by_agent: bool = False
+    conn: Connection, row: TriggerWithLimits, actor: str, note: str | None = None, *, by_agent: bool = False
 ) -> None:
     """Disables a locked trigger.
 
@@ -90,7 +90,7 @@ def pause_trigger(
         rows.audit(conn, "paused", row.tenant_id, row.agent_id, row.id, actor, note=None)
 
 
-def resume_trigger(conn: Connection, row: HeldTrigger, actor: str) -> None:
+def resume_trigger(conn: Connection, row: TriggerWithLimits, actor: str) -> None:
     """Enables a disabled trigger that is locked with its agent. Raises Conflict when it may not."""
     if not row.is_enabled:
         agent_made.check_approved(row.approval)

@@ -18,7 +18,7 @@ from scheduler.domain.model import JobKind
 from scheduler.domain.permissions import Permitted
 from scheduler.manage.agent_rights import check_may_change
 from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
-from scheduler.manage.trigger_spec import AgentLimits, HeldTrigger, TriggerSpec
+from scheduler.manage.trigger_spec import AgentLimits, TriggerSpec, TriggerWithLimits
 from scheduler.net.headers import check_request, check_server
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.agents import ZONE
@@ -81,12 +81,14 @@ def lock_agents(conn: Connection, tenant_id: UUID, agent_ids: Collection[UUID]) 
     return {each.agent_id: each for each in rows_as(AgentLimits, found)}
 
 
-def read_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> HeldTrigger:
+def read_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> TriggerWithLimits:
     """Reads the whole trigger with its agent's settings, without locks. Raises NotFound."""
     return _one(conn, _trigger_query(tenant_id, trigger_id), trigger_id)
 
 
-def lock_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agent: bool = False) -> HeldTrigger:
+def lock_trigger(
+    conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agent: bool = False
+) -> TriggerWithLimits:
     """Locks the whole trigger for a change, its jobs first.
 
     Raises NotFound, Forbidden when its agent may not change it. Waits for a scheduler's pass that holds them, so
@@ -101,7 +103,7 @@ def lock_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agen
 
 def lock_trigger_and_agent(
     conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agent: bool = False
-) -> HeldTrigger:
+) -> TriggerWithLimits:
     """Locks a trigger like `lock_trigger`, and its agent before it, for changes that count toward its limit."""
     lock_agent(conn, tenant_id, read_trigger(conn, tenant_id, trigger_id).agent_id)
     return lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
@@ -118,8 +120,8 @@ def _trigger_query(tenant_id: UUID, trigger_id: UUID) -> Select[Any]:
     )
 
 
-def _one(conn: Connection, query: Select[Any], trigger_id: UUID) -> HeldTrigger:
-    row = row_as(HeldTrigger, conn.execute(query))
+def _one(conn: Connection, query: Select[Any], trigger_id: UUID) -> TriggerWithLimits:
+    row = row_as(TriggerWithLimits, conn.execute(query))
     if row is None:
         raise NotFound(f"There is no trigger {trigger_id}.")
     return row
@@ -157,7 +159,7 @@ def check_context(
     )
 
 
-def widened(row: HeldTrigger, config: dict[str, Any]) -> dict[str, Any]:
+def widened(row: TriggerWithLimits, config: dict[str, Any]) -> dict[str, Any]:
     """Returns a changed config; a heartbeat faster than the tenant allows is slowed down."""
     if not (row.is_system and row.name == HEARTBEAT):
         return config
@@ -173,12 +175,12 @@ def widened(row: HeldTrigger, config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def spec_of(row: HeldTrigger) -> TriggerSpec:
+def spec_of(row: TriggerWithLimits) -> TriggerSpec:
     """Returns the stored trigger as a spec."""
     return TriggerSpec(**{each.name: getattr(row, each.name) for each in fields(TriggerSpec)})
 
 
-def first_run_of(row: HeldTrigger) -> datetime | None:
+def first_run_of(row: TriggerWithLimits) -> datetime | None:
     """Returns when a stored trigger that starts at `row.now` runs next; raises Conflict when no slot is left."""
     if row.expires_at is not None and row.expires_at <= row.now:
         raise Conflict("The trigger has expired; set a later expires_at first.", field="expires_at")

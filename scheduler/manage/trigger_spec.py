@@ -272,7 +272,7 @@ class StoredTrigger(TriggerSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldTrigger(StoredTrigger, AgentLimits):
+class TriggerWithLimits(StoredTrigger, AgentLimits):
     """A trigger with its agent's limits."""
 
     job_kind: str | None

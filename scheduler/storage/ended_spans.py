@@ -69,7 +69,7 @@ CALLS = text("""
 """)
 
 
-class Ended(NamedTuple):
+class EndedWakes(NamedTuple):
     """Wakes that ended, as spans."""
 
     spans: Iterator[Span]
@@ -77,7 +77,7 @@ class Ended(NamedTuple):
     """Whether no others have ended so far."""
 
 
-class _Wake(NamedTuple):
+class _WakeRow(NamedTuple):
     id: str
     tenant_id: str
     agent_id: str
@@ -95,7 +95,7 @@ class _Wake(NamedTuple):
     tokens_out: int
 
 
-class _Fired(NamedTuple):
+class _FiringRow(NamedTuple):
     id: str
     root_id: str
     trigger_id: str
@@ -109,7 +109,7 @@ class _Fired(NamedTuple):
     received_at: datetime | None
 
 
-class _Called(NamedTuple):
+class _CallRow(NamedTuple):
     id: str
     invocation_id: str
     tool_name: str
@@ -118,7 +118,7 @@ class _Called(NamedTuple):
     ended_at: datetime | None
 
 
-def next_ended(conn: Connection, lag: timedelta) -> Ended | None:
+def next_ended(conn: Connection, lag: timedelta) -> EndedWakes | None:
     """Returns the spans of wakes that ended since the last call, oldest first; None while another process reads
     them, or if there are none. Committing marks them as exported.
     """
@@ -128,16 +128,16 @@ def next_ended(conn: Connection, lag: timedelta) -> Ended | None:
         return None
     horizon = conn.scalar(HORIZON, {"lag": lag})
     given = {"since": since, "horizon": horizon, "most": MOST_AT_ONCE, "canary": CANARY_TENANT}
-    wakes = rows_as(_Wake, conn.execute(ENDED, given))
+    wakes = rows_as(_WakeRow, conn.execute(ENDED, given))
     if not wakes:
         return None
     conn.execute(MOVE_EXPORT, {"until": wakes[-1].finished_at})
     firing_ids = {id_ for wake in wakes for id_ in wake.firing_ids or ()}
     of_firings = {"ids": _array(firing_ids), "addressed": list(ADDRESSED)}
-    fired = {each.id: each for each in rows_as(_Fired, conn.execute(FIRINGS, of_firings))}
-    calls: dict[str, list[_Called]] = defaultdict(list)
+    fired = {each.id: each for each in rows_as(_FiringRow, conn.execute(FIRINGS, of_firings))}
+    calls: dict[str, list[_CallRow]] = defaultdict(list)
     of_wakes = {"ids": _array(wake.id for wake in wakes), "most": MOST_CALLS}
-    for call in rows_as(_Called, conn.execute(CALLS, of_wakes)):
+    for call in rows_as(_CallRow, conn.execute(CALLS, of_wakes)):
         calls[call.invocation_id].append(call)
     spans = (
         span
@@ -146,14 +146,14 @@ def next_ended(conn: Connection, lag: timedelta) -> Ended | None:
             wake, [fired[id_] for id_ in wake.firing_ids or () if id_ in fired], calls.get(wake.id, ())
         )
     )
-    return Ended(spans, is_last=len(wakes) < MOST_AT_ONCE)
+    return EndedWakes(spans, is_last=len(wakes) < MOST_AT_ONCE)
 
 
 def _array(ids: Iterable[str]) -> str:
     return "{" + ",".join(ids) + "}"
 
 
-def _spans(wake: _Wake, firings: Sequence[_Fired], calls: Sequence[_Called]) -> Iterator[Span]:
+def _spans(wake: _WakeRow, firings: Sequence[_FiringRow], calls: Sequence[_CallRow]) -> Iterator[Span]:
     """Returns the spans of one wake: its firings, its window, its attempts with their tool calls, and the whole."""
     refs = [firing_ref(each.id, each.root_id, each.traceparent) for each in firings]
     for firing, ref in zip(firings, refs, strict=True):
@@ -187,7 +187,7 @@ def _spans(wake: _Wake, firings: Sequence[_Fired], calls: Sequence[_Called]) -> 
         yield from _run_spans(wake, whole, attempt, calls, about)
 
 
-def _firing_spans(firing: _Fired, ref: SpanRef, wake: _Wake) -> Iterator[Span]:
+def _firing_spans(firing: _FiringRow, ref: SpanRef, wake: _WakeRow) -> Iterator[Span]:
     about = {
         "reveille.firing.id": firing.id,
         "reveille.trigger.id": firing.trigger_id,
@@ -206,10 +206,10 @@ def _firing_spans(firing: _Fired, ref: SpanRef, wake: _Wake) -> Iterator[Span]:
 
 
 def _run_spans(
-    wake: _Wake,
+    wake: _WakeRow,
     whole: SpanRef,
     attempt: Mapping[str, Any],
-    calls: Sequence[_Called],
+    calls: Sequence[_CallRow],
     about: Mapping[str, str | int],
 ) -> Iterator[Span]:
     start, end = (datetime.fromisoformat(attempt[name]) for name in ("started_at", "ended_at"))

@@ -11,7 +11,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.run import Accepted, Failed, Replied
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.lifecycle import complete
-from scheduler.invocations.recovery import Reconciled, reconcile
+from scheduler.invocations.recovery import ReconcileResult, reconcile
 from scheduler.invocations.replay import replay
 from scheduler.invocations.windows import claim_due_windows, next_window_due_in
 from scheduler.storage.engine import Database
@@ -230,7 +230,7 @@ def test_a_pass_that_dies_leaves_the_deferred_firing_where_it_was(db: Database) 
         assert len(claim_due_windows(conn, 10)) == 1
         conn.rollback()
     assert acks_of(db, [firing]) == ["deferred"]
-    assert reconcile(db, newer_than=None) == Reconciled()
+    assert reconcile(db, newer_than=None) == ReconcileResult()
     assert len(close(db).ready) == 1
 
 

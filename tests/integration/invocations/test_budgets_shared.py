@@ -8,7 +8,7 @@ from sqlalchemy import text, update
 
 from scheduler.domain.model import HeldReason
 from scheduler.domain.run import Replied
-from scheduler.invocations.recovery import Reconciled, reconcile
+from scheduler.invocations.recovery import ReconcileResult, reconcile
 from scheduler.invocations.windows import close_due_windows, release_window
 from scheduler.storage.engine import Database
 from scheduler.storage.tables import Agent
@@ -189,10 +189,10 @@ def test_the_reconciler_frees_a_window_whose_budget_is_not_spent_any_more_and_no
         spend_tokens(db, woken, 100)
         fire(db, woken)
     assert close(db).held == 3
-    assert reconcile(db) == Reconciled()
+    assert reconcile(db) == ReconcileResult()
     spend_tokens(db, refilled, 10)
     change(db, "UPDATE agents SET max_tokens_per_day = NULL WHERE id = :id", id=unlimited.agent_id)
-    assert reconcile(db) == Reconciled(freed=2)
+    assert reconcile(db) == ReconcileResult(freed=2)
     assert {row_of(db, each).agent_id for each in close(db).ready} == {refilled.agent_id, unlimited.agent_id}
     assert window_of(db, spent).held_reason == "budget"
 
@@ -200,7 +200,7 @@ def test_the_reconciler_frees_a_window_whose_budget_is_not_spent_any_more_and_no
 def test_a_hold_without_an_end_is_decided_again(db: Database) -> None:
     fire(db, make_woken(db))
     change(db, "UPDATE invocations SET due_at = NULL, held_reason = 'budget'")
-    assert reconcile(db) == Reconciled(freed=1)
+    assert reconcile(db) == ReconcileResult(freed=1)
 
 
 def test_agents_without_budgets_cost_nothing_more(db: Database) -> None:

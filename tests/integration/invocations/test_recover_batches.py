@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scheduler.domain.run import HandedBack, Replied
-from scheduler.invocations.recovery import Reconciled, Swept, reconcile, sweep_stalled
+from scheduler.invocations.recovery import ReconcileResult, SweepResult, reconcile, sweep_stalled
 from scheduler.storage.engine import Database
 from tests.support.database import change
 from tests.support.invocations import close, end, fire, make_woken, queued_jobs, ready_one, row_of, start
@@ -18,7 +18,7 @@ def test_each_invocation_of_a_lost_job_is_handled_separately(db: Database) -> No
     end(db, start(db, ended), Replied("done"))
     start(db, ran)
     end(db, start(db, moved_on), HandedBack("worker_shutdown"))
-    assert sweep_stalled(db) == Swept(stalled=1)
+    assert sweep_stalled(db) == SweepResult(stalled=1)
     assert [row_of(db, each).state for each in (ended, ran, waited, moved_on)] == [
         "succeeded",
         "retrying",
@@ -37,7 +37,7 @@ def test_a_job_that_an_earlier_version_queued_is_found_and_taken_over(db: Databa
         "UPDATE procrastinate_jobs SET args = jsonb_build_object("
         "'invocation_id', args->'runs'->0->0, 'attempt', args->'runs'->0->1)",
     )
-    assert reconcile(db) == Reconciled()
+    assert reconcile(db) == ReconcileResult()
     fetch_all_jobs(db, OLD)
-    assert sweep_stalled(db) == Swept(stalled=1)
+    assert sweep_stalled(db) == SweepResult(stalled=1)
     assert queued_jobs(db) == [("todo", {"runs": [[str(invocation_id), 1]]})]

@@ -20,7 +20,7 @@ from scheduler.firings.new_firing import NewFiring, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.lifecycle import claim_all, request_cancel
-from scheduler.invocations.recovery import Reconciled, reconcile, sweep_stalled
+from scheduler.invocations.recovery import ReconcileResult, reconcile, sweep_stalled
 from scheduler.invocations.replay import replay
 from scheduler.invocations.windows import close_due_windows, release_window
 from scheduler.storage.engine import Database
@@ -194,5 +194,5 @@ def test_nothing_is_lost_overlaps_gets_stuck_or_deadlocks(db: Database) -> None:
     assert ran <= set(storm.runs)
     assert (wrong_counts, too_many, open_states) == (0, 0, set())
     assert sweep_stalled(db).stalled == 0
-    assert reconcile(db, newer_than=None) == Reconciled()
+    assert reconcile(db, newer_than=None) == ReconcileResult()
     assert len(stored) > 50  # enough of them to meet

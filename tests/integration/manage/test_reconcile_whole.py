@@ -11,7 +11,7 @@ from sqlalchemy import text
 from scheduler.bootstrap import Reconciliation
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.run import Accepted
-from scheduler.invocations.recovery import Reconciled, reconcile
+from scheduler.invocations.recovery import ReconcileResult, reconcile
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.invocations import fire, make_woken, run_once
@@ -44,7 +44,7 @@ def test_a_whole_pass_that_another_process_kept_from_it_is_made_again(db: Databa
         elsewhere.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": RECONCILE_LOCK})
         assert not reconciliation.look().is_whole
     assert not is_rescued(db, firing_id)
-    assert reconciliation.look() == Reconciled(rescued=1)
+    assert reconciliation.look() == ReconcileResult(rescued=1)
     assert is_rescued(db, firing_id)
 
 
@@ -72,6 +72,6 @@ def test_a_deadline_that_passed_is_no_repair(db: Database) -> None:
     fire(db, make_woken(db))
     run_once(db, Accepted())
     change(db, "UPDATE invocations SET deadline_at = now() - interval '1 second'")
-    assert reconcile(db, newer_than=timedelta(hours=1)) == Reconciled(overdue=1)
+    assert reconcile(db, newer_than=timedelta(hours=1)) == ReconcileResult(overdue=1)
     found = rows(db, "SELECT 1 FROM audit_events WHERE action = 'invocation.repaired'")
     assert found == []

@@ -149,7 +149,9 @@ def test_an_invalid_address_is_a_permanent_failure(where: str) -> None:
 
 def test_an_answer_that_names_no_run_is_the_reply_and_says_so() -> None:
     outcome = follow(story(replied({"result": "at once"})), BY_STATE)
-    assert outcome == Replied("at once", note="The response names no run (/runs/{{answer.id}}), so it is the reply.")
+    assert outcome == Replied(
+        "at once", note="The response names no run (/runs/{{answer.id}}), so it is the reply."
+    )
 
 
 @pytest.mark.parametrize("status", ["302 Found", "401 No"])
