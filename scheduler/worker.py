@@ -16,6 +16,7 @@ from loguru import logger
 from procrastinate import App
 from procrastinate.app import WorkerOptions
 from procrastinate.exceptions import ConnectorException
+from sqlalchemy.orm import configure_mappers
 
 from config.settings import Settings, read_variable
 from scheduler import bootstrap
@@ -100,6 +101,7 @@ def run_worker(
     db = Database(settings.sqlalchemy_url, pool_size=size, application_name="reveille-worker")
     try:
         favor_event_loop()
+        configure_mappers()  # SQLAlchemy would do it in the midst of the first wake
         asyncio.run(_serve(settings, role, db, start_scheduler, concurrency, timing))
     finally:
         db.dispose()

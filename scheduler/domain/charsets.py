@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -54,6 +55,7 @@ def decode_strictly(data: bytes, content_type: str | None = None, *, is_cut: boo
     return None
 
 
+@functools.lru_cache(maxsize=1024)  # cached: to parse it takes longer than to decode a short answer
 def charset_of(content_type: str | None) -> str | None:
     """Returns Python's codec name for the charset declared in a Content-Type, if any."""
     header = Message()

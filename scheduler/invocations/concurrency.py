@@ -8,7 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
+from typing import TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -60,7 +62,10 @@ LOCK_TENANT = text(f"SELECT pg_advisory_xact_lock({AdvisoryLock.PLACES.value}, h
 RUNNING = text("SELECT count(*) FROM invocations WHERE tenant_id = :id AND state = 'running'")
 
 
-@dataclass(frozen=True, slots=True)
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)  # without slots, for what is cached
 class Candidate:
     """A ready invocation with the data for counting its place."""
 
@@ -70,7 +75,7 @@ class Candidate:
     max_concurrent_runs: int | None
     has_neighbours: bool
 
-    @property
+    @cached_property
     def host(self) -> str:
         """The host and port of the agent; empty for one without."""
         try:
@@ -124,10 +129,6 @@ class Places:
         with self._lock:
             self.free += 1
             self._count(candidate, -1)
-            # remove entries at zero, so that the counters do not grow
-            self._of_tenants += Counter()
-            self._of_hosts += Counter()
-            self._of_tenants_at_hosts += Counter()
             self._given_back += 1
             self._note_end(candidate.host)
 
@@ -179,9 +180,9 @@ class Places:
 
     def _count(self, candidate: Candidate, more: int) -> None:
         tenant_id, host = candidate.tenant_id, candidate.host
-        self._of_tenants[tenant_id] += more
-        self._of_hosts[host] += more
-        self._of_tenants_at_hosts[tenant_id, host] += more
+        _add(self._of_tenants, tenant_id, more)
+        _add(self._of_hosts, host, more)
+        _add(self._of_tenants_at_hosts, (tenant_id, host), more)
 
     def _take(self, candidate: Candidate, rooms: dict[UUID, int]) -> bool:
         tenant_id, host = candidate.tenant_id, candidate.host
@@ -200,6 +201,13 @@ class Places:
         if tenant_id in rooms:
             rooms[tenant_id] -= 1
         return True
+
+
+def _add(counts: Counter[Key], key: Key, more: int) -> None:
+    """Counts; removes an entry at zero, so that they do not grow."""
+    counts[key] += more
+    if not counts[key]:
+        del counts[key]
 
 
 class Returns:

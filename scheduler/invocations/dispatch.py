@@ -140,7 +140,6 @@ class Dispatcher:
             while left:
                 for run, work in (await self._claim(left, job, [*ends])).items():
                     ends[run] = asyncio.ensure_future(self._carry(run, work))
-                    ends[run].add_done_callback(partial(self._leave, run))
                     await self._lanes.start_next(is_small=small)
                 held = [run for run in left if run.is_held]
                 self._places.asked -= len(left) - len(held)
@@ -152,7 +151,7 @@ class Dispatcher:
             if isinstance(error, BaseException):
                 logger.opt(exception=error).error("The end of a run could not be written down")
 
-    def _leave(self, run: Run, _: object = None) -> None:
+    def _leave(self, run: Run) -> None:
         run.is_held = False
         if run.place is not None:
             self._places.give_back(run.place)
@@ -166,7 +165,8 @@ class Dispatcher:
             self._runs.discard(run)
             self._leave(run)  # its end is written beside the next runs
         if await self._ends.submit((run, outcome)) and run.request is not None:
-            logger.bind(**run.ids).log(level_of(outcome), "{}", told(run.request, outcome))
+            said = partial(told, run.request, outcome)
+            logger.bind(**run.ids).opt(lazy=True).log(level_of(outcome), "{}", said)
 
     async def _claim(self, runs: Sequence[Run], job: RunsJob, kept: list[Run]) -> dict[Run, Prepared]:
         """Claims runs and reads what they need; returns those that are ours now.

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Uuid, any_, func, literal, select
+from sqlalchemy import Connection, any_, bindparam, func, select
 
 from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.model import InvocationState
@@ -21,6 +21,7 @@ from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.transitions import EACH, NOW, move, move_each
 from scheduler.notifications.notify import notify_of_failures, notify_people
 from scheduler.queue.tasks import defer_cancels
+from scheduler.storage.arrays import Uuids
 from scheduler.storage.audit import SYSTEM
 from scheduler.storage.engine import SOON, notify
 from scheduler.storage.remote_tasks import find_cancellable
@@ -130,11 +131,11 @@ def lock_tries(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Try]:
             Invocation.complete_token_hash,
             NOW,
         )
-        .where(Invocation.id == any_(literal(list(ids), ARRAY(Uuid()))))
+        .where(Invocation.id == any_(bindparam(None, list(ids), Uuids())))
         .order_by(Invocation.id)
         .with_for_update()
     )
-    return {row[0]: Try(row[0], row[1], InvocationState(row[2]), *row[3:]) for row in rows}
+    return {row[0]: Try(row[0], row[1], InvocationState(row[2]), *row[3:]) for row in rows.all()}
 
 
 def conclude(conn: Connection, current: Try, outcome: Outcome, actor: str = SYSTEM) -> None:

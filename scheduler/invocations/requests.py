@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Label, Uuid, any_, bindparam, literal_column, select, text
+from sqlalchemy import Connection, Label, any_, bindparam, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.domain.context import (
@@ -35,6 +35,7 @@ from scheduler.invocations.chat_memory import chat_memory
 from scheduler.invocations.lifecycle import Claimed
 from scheduler.runtimes.registry import fields_of
 from scheduler.storage.agents import zone_of_agent
+from scheduler.storage.arrays import Uuids
 from scheduler.storage.history_rows import GivenFiring
 from scheduler.storage.models import usable_models
 from scheduler.storage.rows import as_json, rows_as
@@ -73,8 +74,9 @@ class _RunAgent(NamedTuple):
 
 
 _AGENT = [*(Agent.__table__.c[name] for name in _RunAgent._fields if name != "gone"), _GONE]
+AGENTS_OF_RUNS = select(*_AGENT).where(Agent.id == any_(bindparam("ids", type_=Uuids())))
 _FIRING = [Firing.__table__.c[name] for name in GivenFiring._fields if name != "traceparent"]
-_CARRIED = Firing.invocation_id == any_(bindparam("ids", type_=ARRAY(Uuid())))
+_CARRIED = Firing.invocation_id == any_(bindparam("ids", type_=Uuids()))
 FIRINGS = select(*_FIRING, literal_column("NULL").label("traceparent")).where(_CARRIED).order_by(Firing.id)
 TRACED_FIRINGS = (
     select(*_FIRING, FiringTrace.traceparent)
@@ -104,9 +106,7 @@ def prepare_all(
     repeated request differs only in its attempt and token.
     """
     agent_ids = list({each.agent_id for each in claimed})
-    agents = {
-        row.id: row for row in rows_as(_RunAgent, conn.execute(select(*_AGENT).where(Agent.id.in_(agent_ids))))
-    }
+    agents = {row.id: row for row in rows_as(_RunAgent, conn.execute(AGENTS_OF_RUNS, {"ids": agent_ids}))}
     firings: dict[UUID, list[GivenFiring]] = defaultdict(list)
     carried = conn.execute(TRACED_FIRINGS if traced else FIRINGS, {"ids": [each.id for each in claimed]})
     for firing in rows_as(GivenFiring, carried):

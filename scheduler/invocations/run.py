@@ -40,7 +40,8 @@ class Run:
         """When the worker's last heartbeat before the claim was sent. A later one may have come too late."""
         self._has_sent = False
         self._stopped: Outcome | None = None
-        self._task: asyncio.Future[Outcome] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        """The task that runs the runtime, while it does."""
 
     @property
     def key(self) -> tuple[UUID, int]:
@@ -65,7 +66,7 @@ class Run:
     def stop(self, outcome: Outcome) -> None:
         """Cancels the runtime, now or as soon as it starts. The first reason counts."""
         self._stopped = self._stopped or outcome
-        if self._task is not None:
+        if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
     def begins_within(self, seconds: float, otherwise: Outcome) -> bool:
@@ -76,7 +77,7 @@ class Run:
         def check() -> None:
             if not self._has_sent and self._silence > seconds:
                 self.stop(otherwise)
-                raise asyncio.CancelledError
+                raise asyncio.CancelledError  # `stop` does not cancel the task that calls it
             self._has_sent = True
 
         BEFORE_SENDING.set(check)
@@ -103,17 +104,21 @@ class Run:
         if self._stopped is not None:
             running.close()
             return self._stopped
-        self._task = asyncio.ensure_future(running)
-        await asyncio.wait([self._task])
-        if self._task.cancelled():
+        task = self._task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine runs in one
+        try:
+            return await running
+        except asyncio.CancelledError:
             return self._stopped or Failed("The runtime cancelled itself.")
-        error = self._task.exception()
-        if error is not None:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the attempt has ended
             logger.opt(exception=error).error(
                 "The runtime of invocation {} failed unexpectedly", self.invocation_id
             )
             return Failed(f"The runtime broke: {type(error).__name__}: {error}")
-        return self._task.result()
+        finally:
+            self._task = None
+            while task.cancelling():  # by `stop`; what the task does next is not cancelled
+                task.uncancel()
 
 
 def told(request: RunRequest, outcome: Outcome) -> str:

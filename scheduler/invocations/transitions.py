@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     JSON,
     Boolean,
     ColumnElement,
@@ -25,7 +24,6 @@ from sqlalchemy import (
     cast,
     column,
     func,
-    literal,
     select,
     text,
     update,
@@ -37,6 +35,7 @@ from scheduler.domain.errors import Conflict
 from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, FiringState, InvocationState
 from scheduler.metrics import FIRINGS, INVOCATIONS, RETRIES, add, later, tally_by
 from scheduler.queue.tasks import defer_cancels
+from scheduler.storage.arrays import Uuids, uuid_array
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.live import Change, notify_watchers
@@ -236,7 +235,7 @@ def _follow(
 
 
 def _is_any(column: InstrumentedAttribute[UUID], ids: Collection[UUID]) -> ColumnElement[bool]:
-    return column == any_(literal(list(ids), ARRAY(Uuid())))
+    return column == any_(bindparam(None, list(ids), Uuids()))
 
 
 def _mark_firings(conn: Connection, moved: Collection[Moved], target: InvocationState) -> None:
@@ -257,7 +256,7 @@ def _free_agents(conn: Connection, moved: Collection[Moved]) -> None:
     Last, and in a separate statement: whoever held a window had locked the active row, so its hold is committed
     and visible by the time that row could be updated here.
     """
-    released = conn.execute(_RELEASE_BUSY, {"agent_ids": [each.agent_id for each in moved]})
+    released = conn.execute(_RELEASE_BUSY, {"agent_ids": uuid_array(each.agent_id for each in moved)})
     if released.rowcount:
         notify(conn)
 

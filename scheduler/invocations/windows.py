@@ -23,6 +23,7 @@ from scheduler.invocations.replay import return_deferred
 from scheduler.invocations.transitions import Moved, check_move, freeing, move
 from scheduler.notifications.notify import notify_of_failures
 from scheduler.queue.tasks import defer_runs
+from scheduler.storage.arrays import uuid_array
 from scheduler.storage.engine import notify
 from scheduler.storage.fair_shares import due_of, due_of_tenants, read_shares, share_parameters
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
@@ -183,7 +184,7 @@ def close_windows(conn: Connection, due: Sequence[DueWindow]) -> Closed:
     plan = _decide(conn, due)
     judged = _judge(conn, plan)
     for reason, ids in plan.held.items():
-        conn.execute(HOLD, {"ids": ids, "reason": reason})
+        conn.execute(HOLD, {"ids": uuid_array(ids), "reason": reason})
     for why, ids in plan.skipped.items():
         move(conn, ids, InvocationState.COLLECTING, InvocationState.SKIPPED, reason=why)
     notify_of_failures(conn, {each: why for why, ids in plan.skipped.items() for each in ids})
@@ -219,10 +220,10 @@ def release_window(conn: Connection, agent_id: UUID, reasons: Collection[HeldRea
 
 
 def _decide(conn: Connection, due: Sequence[DueWindow]) -> _Plan:
-    agent_ids = list({row.agent_id for row in due})
-    agents = {row.id: row for row in conn.execute(READ_AGENTS, {"agent_ids": agent_ids})}
+    agent_ids = uuid_array({row.agent_id for row in due})
+    agents = {row.id: row for row in conn.execute(READ_AGENTS, {"agent_ids": agent_ids}).all()}
     paused = {each for each, agent in agents.items() if agent.is_paused and not agent.gone}
-    active = {row.id: row.agent_id for row in conn.execute(READ_ACTIVE, {"agent_ids": agent_ids})}
+    active = {row.id: row.agent_id for row in conn.execute(READ_ACTIVE, {"agent_ids": agent_ids}).all()}
     busy = set(active.values())
     surely_paused = set().union(*(_agents_of(conn, lock, agent_ids=paused) for lock in LOCKS_OF_PAUSED))
     surely_busy = _agents_of(conn, LOCK_ACTIVE, ids=active)
@@ -262,7 +263,7 @@ def _agents_of(conn: Connection, lock: Any, **ids: Collection[UUID]) -> set[UUID
     """Returns the agents among the given ids whose rows `lock` got."""
     if not any(ids.values()):
         return set()
-    return set(conn.execute(lock, {name: list(each) for name, each in ids.items()}).scalars())
+    return set(conn.execute(lock, {name: uuid_array(each) for name, each in ids.items()}).scalars())
 
 
 def _hold(plan: _Plan, row: DueWindow, reason: HeldReason, *, surely: Collection[UUID]) -> None:

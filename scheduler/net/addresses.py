@@ -7,6 +7,7 @@ registries (RFC 6890) and the RFCs named beside them.
 
 from __future__ import annotations
 
+import functools
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 IPAddress = IPv4Address | IPv6Address
@@ -73,6 +74,7 @@ def unwrap(address: IPAddress) -> IPAddress:
     return address
 
 
+@functools.lru_cache(maxsize=4096)  # cached: it looks at up to 18 ranges, for each request
 def why_not_public(address: IPAddress) -> str | None:
     """Names the special range that `address` is in; None when it is globally routable.
 

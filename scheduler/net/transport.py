@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import httpx
 
+from scheduler.net.addresses import IPAddress
 from scheduler.net.connection import Connection, Connector, Place, write_request
 from scheduler.net.policy import AllowedPrivate, ParsedUrl, check_url
 from scheduler.net.resolver import Resolver, SystemResolver, allowed_addresses
@@ -39,9 +40,7 @@ class Gate:
         Raises UrlRefused and ResolveFailed.
         """
         addresses = await allowed_addresses(target, resolver=self._resolver, allow_private=self.allow_private)
-        return [
-            Place(target.scheme, target.host, str(each), target.port) for each in addresses[:_MAX_ADDRESSES_TRIED]
-        ]
+        return [_place(target.scheme, target.host, each, target.port) for each in addresses[:_MAX_ADDRESSES_TRIED]]
 
     async def connect(self, places: Sequence[Place], timeout: float | None) -> Connection:
         """Connects to the first place that accepts, each with an equal share of `timeout`.
@@ -99,6 +98,11 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._connection.close()
+
+
+@functools.lru_cache(maxsize=1024)  # cached: to write an address takes a while
+def _place(scheme: str, host: str, address: IPAddress, port: int) -> Place:
+    return Place(scheme, host, str(address), port)
 
 
 @functools.cache

@@ -9,8 +9,8 @@ its size.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,8 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
+from sqlalchemy import Dialect
+from sqlalchemy.types import UserDefinedType
 
 _HEADER = struct.Struct(">iiIii")
 _NULL = struct.pack(">i", -1)
@@ -82,6 +84,20 @@ def uuid_array(values: Iterable[UUID | None]) -> BinaryArray:
     return UuidArray.of(elements, has_nulls=_NULL in elements)
 
 
+class Uuids(UserDefinedType[Iterable[UUID]]):
+    """The type of a parameter `uuid[]` in a statement of SQLAlchemy, encoded by `uuid_array`."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Returns PostgreSQL's name of the type."""
+        return "uuid[]"
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Iterable[UUID] | None], BinaryArray]:
+        """Returns the encoder."""
+        return lambda ids: uuid_array(ids or ())
+
+
 def id_array(values: Iterable[bytes]) -> BinaryArray:
     """Encodes a `uuid[]` from ids that are already bytes."""
     return UuidArray.of([_UUID_SIZE + value for value in values])
@@ -105,7 +121,7 @@ def text_array(values: Iterable[str]) -> BinaryArray:
     return TextArray.of([made.get(value) or made.setdefault(value, _text(value)) for value in values])
 
 
-def array(values: Iterable[UUID | datetime | int | bool | None]) -> str:
+def array(values: Iterable[UUID | date | int | bool | None]) -> str:
     """Formats `values` as array text for `CAST(:name AS type[])`. Not for text values: nothing is quoted."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 

@@ -158,14 +158,14 @@ def lock_accounts(conn: Connection, agent_ids: Collection[UUID]) -> Accounts | N
 
     Agents are locked against changed limits; a limited tenant is locked exclusively.
     """
-    rows = rows_as(LimitedAgent, conn.execute(LOCK_AGENTS, {"ids": list(agent_ids)}))
+    rows = rows_as(LimitedAgent, conn.execute(LOCK_AGENTS, {"ids": uuid_array(agent_ids)}))
     tenants = _tenants(conn, rows, LOCK_TENANTS)
     return _accounts(conn, [row for row in rows if not row.is_tenant_limited or row.tenant_id in tenants], tenants)
 
 
 def read_accounts(conn: Connection, agent_ids: Collection[UUID]) -> Accounts | None:
     """Reads the accounts of the given agents without locking."""
-    rows = rows_as(LimitedAgent, conn.execute(READ_AGENTS, {"ids": list(agent_ids)}))
+    rows = rows_as(LimitedAgent, conn.execute(READ_AGENTS, {"ids": uuid_array(agent_ids)}))
     return _accounts(conn, rows, _tenants(conn, rows, READ_TENANTS))
 
 
@@ -222,15 +222,17 @@ def _spendings(
     zones: Mapping[UUID, str],
     now: datetime,
 ) -> dict[UUID, list[Spending]]:
-    days = {each: day_in(zone, now) for each, zone in zones.items()}
+    in_zones = {zone: day_in(zone, now) for zone in {*zones.values()}}
+    days = {each: in_zones[zone] for each, zone in zones.items()}
     tokens, invocations = _statements(owner)
     found: dict[UUID, list[Spending]] = {each: [] for each in zones}
-    for each, used in conn.execute(tokens, {"ids": uuid_array(days), "days": [day for day, _ in days.values()]}):
+    spent = {"ids": uuid_array(days), "days": array(day for day, _ in days.values())}
+    for each, used in conn.execute(tokens, spent).all():
         limit = owners[each].max_tokens_per_day
         found[each].append(Spending(owner, each, Budget.TOKENS, limit, used, days[each][1]))
     limits = {each: owners[each].max_invocations_per_hour for each in zones}
     values = {"ids": uuid_array(limits), "limits": array(limits.values()), "since": now - HOUR}
-    for each, used, first_to_leave in conn.execute(invocations, values):
+    for each, used, first_to_leave in conn.execute(invocations, values).all():
         frees_at = (first_to_leave or now) + HOUR
         found[each].append(Spending(owner, each, Budget.INVOCATIONS, limits[each], used, frees_at))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,6 +80,7 @@ class Database:
             isolation_level="READ COMMITTED",
             hide_parameters=True,
             connect_args={"application_name": application_name, **CONNECTION},
+            json_deserializer=read_json,
         )
         _open_sessions(self.engine, options)
         _ping_idle(self.engine)
@@ -120,6 +122,11 @@ class Database:
     def dispose(self) -> None:
         """Closes every idle connection."""
         self.engine.dispose()
+
+
+def read_json(sent: bytes) -> Any:
+    """Reads a JSON value as PostgreSQL sends it: in UTF-8, so that the encoding need not be guessed from the bytes."""
+    return json.loads(sent.decode())
 
 
 def _as_ours(error: PoolTimeout | DBAPIError) -> Exception:

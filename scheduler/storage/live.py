@@ -44,11 +44,10 @@ def notify_watchers(conn: Connection, changes: Iterable[Change]) -> None:
 
     PostgreSQL serializes commits that NOTIFY, so use this only in transactions that are batched or rare.
     """
-    distinct = list(dict.fromkeys(changes))
-    if len(distinct) > MAX_TOLD:
-        distinct = list(dict.fromkeys(Change(change.tenant_id, change.kind) for change in distinct))
-    if len(distinct) > MAX_TOLD:
-        distinct = [EVERYTHING]
+    given = list(changes)
+    if len(given) > MAX_TOLD:
+        given = [Change(*each) for each in dict.fromkeys((change.tenant_id, change.kind) for change in given)]
+    distinct = [EVERYTHING] if len(given) > MAX_TOLD else list(dict.fromkeys(given))
     if distinct:
         payloads = [encode(change) for change in distinct]
         conn.execute(TELL, {"channel": LIVE_CHANNEL, "payloads": payloads})

@@ -60,7 +60,7 @@ def _names_of(shape: Any) -> Sequence[str]:
 
 def rows_as(shape: type[T], result: CursorResult[Any]) -> list[T]:
     """Reads the rows of a result as `shape`, by column name."""
-    return [*map(reader(shape, result.keys()), result)]
+    return [*map(reader(shape, result.keys()), result.all())]
 
 
 def one_as(shape: type[T], result: CursorResult[Any]) -> T:

@@ -132,7 +132,7 @@ def keep_reflections(conn: Connection, replies: Mapping[UUID, str]) -> None:
     """
     sessions: list[dict[str, Any]] = []
     messages: list[dict[str, Any]] = []
-    for run in conn.execute(UNTOLD, {"ids": uuid_array(replies)}):
+    for run in conn.execute(UNTOLD, {"ids": uuid_array(replies)}).all():
         session = {"id": new_id(), "tenant_id": run.tenant_id, "agent_id": run.agent_id, "channel": CHANNEL}
         title = session_title(run.names, "zh" if run.language == "zh" else "en")
         sessions.append(
