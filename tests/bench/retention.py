@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from sqlalchemy import text
 
-from scheduler.clock.scheduler import LONGEST_SLEEP, LedgerScheduler
+from scheduler.clock.scheduler import LedgerScheduler
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.retention import DEFAULT_DAYS, History
 from scheduler.manage.retention import Pruner
@@ -72,11 +72,11 @@ def lateness_beside_removal(databases: Databases, old: int = OLD) -> Pruned:
         scheduler.start()
         calm, beside, removed = [], [], 0
         try:
-            _late(db)
+            _late(db, scheduler)
             for _ in range(ROUNDS):
-                calm += _late(db)
+                calm += _late(db, scheduler)
                 with _removal(db) as counts:
-                    beside += _late(db)
+                    beside += _late(db, scheduler)
                 removed += sum(counts)
         finally:
             scheduler.shutdown()
@@ -84,11 +84,12 @@ def lateness_beside_removal(databases: Databases, old: int = OLD) -> Pruned:
     return Pruned(percentile(calm, 0.99), percentile(beside, 0.99), removed)
 
 
-def _late(db: Database) -> list[float]:
+def _late(db: Database, scheduler: LedgerScheduler) -> list[float]:
     """Returns the lateness of DUE triggers, one after another."""
-    first = datetime.now(UTC) + timedelta(seconds=LONGEST_SLEEP + 1)  # noqa: TID251  # nobody wakes the scheduler
+    first = datetime.now(UTC) + timedelta(seconds=2)  # noqa: TID251
     with db.begin() as conn:
         conn.execute(ONE_BY_ONE, {"first": first, "every": EVERY_SECONDS, "count": DUE})
+    scheduler.wakeup()
     # Looking reads a million rows: only when all have been due.
     time.sleep((first - datetime.now(UTC)).total_seconds() + DUE * EVERY_SECONDS)  # noqa: TID251
     while True:
