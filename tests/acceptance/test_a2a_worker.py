@@ -16,7 +16,7 @@ from tests.support import a2a_agent as far
 from tests.support.a2a_agent import Agent, remote_agent
 from tests.support.database import rows
 from tests.support.factories import DEFAULT_TENANT
-from tests.support.invocations import fire, make_woken, row_of
+from tests.support.invocations import fire, make_agent_with_trigger, row_of
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def agent() -> Iterator[Agent]:
 
 def followed(db: Database, workers: Workers, agent: Agent) -> UUID:
     """Returns an invocation whose task a worker follows."""
-    fire(db, make_woken(db, runtime_kind="a2a", runtime={"url": agent.url}))
+    fire(db, make_agent_with_trigger(db, runtime_kind="a2a", runtime={"url": agent.url}))
     workers.start()
     workers.wait_for(lambda: rows(db, "SELECT task_id FROM remote_tasks"), "the task")
     return only_invocation(db)

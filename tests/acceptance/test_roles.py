@@ -12,7 +12,7 @@ from uuid import UUID
 from scheduler.storage.engine import Database
 from tests.acceptance.fleet import fleet
 from tests.support.database import rows
-from tests.support.invocations import fire, make_woken
+from tests.support.invocations import fire, make_agent_with_trigger
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Databases
 
@@ -30,7 +30,7 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 def test_workers_of_each_role_come_and_go_under_load(
     db: Database, database_url: str, databases: Databases, tmp_path: Path
 ) -> None:
-    woken = [make_woken(db, f"agent-{n}") for n in range(5)]
+    woken = [make_agent_with_trigger(db, f"agent-{n}") for n in range(5)]
     recorded: list[UUID] = []
 
     def load(condition: Callable[[], object], what: str) -> None:

@@ -21,7 +21,7 @@ from scheduler.invocations.lifecycle import request_cancel
 from scheduler.storage.engine import Database
 from tests.support.database import rows
 from tests.support.factories import DEFAULT_TENANT
-from tests.support.invocations import fire, firing_states, make_woken, row_of
+from tests.support.invocations import fire, firing_states, make_agent_with_trigger, row_of
 from tests.support.postgres import Databases
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,7 +125,7 @@ def hurry(db: Database) -> bool:
 def test_a_run_whose_worker_is_killed_is_lost_retried_and_never_two_at_once(
     db: Database, workers: Workers
 ) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     firings = fire(db, woken)
     invocation_id = only_invocation(db)
     first = workers.start()
@@ -155,7 +155,7 @@ def test_a_run_whose_worker_is_killed_is_lost_retried_and_never_two_at_once(
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_run_back_uncounted(db: Database, workers: Workers) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     invocation_id = only_invocation(db)
     first = workers.start(grace=0.5)
     program = workers.wait_for_start(1)
@@ -178,7 +178,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_run_back_uncounted(db: Database
 
 def test_stops_use_up_no_attempt_however_long_they_wait(db: Database, workers: Workers) -> None:
     """Each worker waits for its run longer than others, which sweep meanwhile, need to consider a silent one lost."""
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     invocation_id = only_invocation(db)
     stops = 2
     old = workers.start(grace=4.0)
@@ -197,7 +197,7 @@ def test_stops_use_up_no_attempt_however_long_they_wait(db: Database, workers: W
 
 
 def test_ctrl_c_while_it_stops_hands_runs_back_at_once(db: Database, workers: Workers) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     invocation_id = only_invocation(db)
     worker = workers.start(grace=600.0)
     workers.wait_for_start(1)
@@ -210,13 +210,13 @@ def test_ctrl_c_while_it_stops_hands_runs_back_at_once(db: Database, workers: Wo
 
 
 def test_a_stopping_worker_lets_a_run_end_that_is_nearly_done(db: Database, workers: Workers) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     invocation_id = only_invocation(db)
     worker = workers.start(grace=15.0)
     workers.wait_for_start(1)
     worker.send_signal(signal.SIGTERM)
     workers.wait_for(lambda: "Stopping" in workers.log.read_text(), "the worker's answer to SIGTERM")
-    late = fire(db, make_woken(db, "late"))
+    late = fire(db, make_agent_with_trigger(db, "late"))
     workers.let_go()
     assert worker.wait(PATIENCE) == 0
     assert row_of(db, invocation_id).reply == "done by attempt 1"
@@ -224,7 +224,7 @@ def test_a_stopping_worker_lets_a_run_end_that_is_nearly_done(db: Database, work
 
 
 def test_a_cancelled_run_is_stopped_within_seconds(db: Database, workers: Workers) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     invocation_id = only_invocation(db)
     workers.start()
     program = workers.wait_for_start(1)
@@ -239,7 +239,7 @@ def test_a_worker_and_its_run_outlive_a_restart_of_the_database(
 ) -> None:
     """Restarts the session's server: nothing else may use it, and nothing does."""
     del database_url
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     invocation_id = only_invocation(db)
     worker = workers.start()
@@ -262,7 +262,7 @@ def test_a_worker_and_its_run_outlive_a_restart_of_the_database(
 def test_a_worker_that_starts_before_its_database_works_as_soon_as_it_is_there(
     db: Database, databases: Databases, workers: Workers
 ) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     db.dispose()
     databases.server.stop()
     workers.start()

@@ -18,7 +18,7 @@ from tests.acceptance.fleet import Fleet, fleet
 from tests.bench.scheduling import percentile
 from tests.bench.server import sqlalchemy_url
 from tests.integration.net.net_servers import Exchange
-from tests.support.invocations import Woken, fire
+from tests.support.invocations import AgentWithTrigger, fire
 from tests.support.llm import STREAM_HEAD, chunks, make_model, make_thinker, providing
 from tests.support.postgres import Databases
 
@@ -104,7 +104,7 @@ async def _measure(db: Database, processes: Fleet) -> Thinking:
     return Thinking(grown / RUNS / 1000, percentile(took, 0.5), percentile(took, 0.99))
 
 
-async def _wake(db: Database, thinkers: Sequence[Woken]) -> None:
+async def _wake(db: Database, thinkers: Sequence[AgentWithTrigger]) -> None:
     for thinker in thinkers:
         fire(db, thinker)
         await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from scheduler.domain.model import Trust
 from scheduler.domain.run import Failed, Replied
 from tests.support.api import Api
 from tests.support.database import change
-from tests.support.invocations import Woken, close, end, fire, start
+from tests.support.invocations import AgentWithTrigger, close, end, fire, start
 
 AGENTS = ("night-watch", "support", "release-notes", "billing")
 REPLIES = {
@@ -94,7 +94,8 @@ def _wake(
     values: dict[str, Any] = {"payload": PAYLOAD, "content_type": "application/json", "trust": Trust.VERIFIED}
     causes = [triggers[(turn + extra * 2) % len(triggers)] for extra in range(1 + (turn + number) % 3)]
     firing_ids = [
-        fire(api.db, Woken(agent_id, each), **(values if each == triggers[0] else {}))[0] for each in causes
+        fire(api.db, AgentWithTrigger(agent_id, each), **(values if each == triggers[0] else {}))[0]
+        for each in causes
     ]
     [invocation_id] = close(api.db).ready
     is_bad = (number, turn) in ((1, 5), (2, 2))

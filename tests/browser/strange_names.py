@@ -9,7 +9,7 @@ from scheduler.domain.run import Failed
 from tests.support.api import Api
 from tests.support.database import change
 from tests.support.hooks import Hook
-from tests.support.invocations import Woken, bring_to, close, end, start
+from tests.support.invocations import AgentWithTrigger, bring_to, close, end, start
 
 MOST = 200
 LONG = "W" * MOST
@@ -62,7 +62,7 @@ def _happen(api: Api, hook: Hook, number: int) -> None:
     if number:
         hook.accepted(trigger["name"].encode(), content_type="text/plain")
     else:
-        bring_to(api.db, Woken(UUID(trigger["agent_id"]), UUID(trigger["id"])), InvocationState.RUNNING)
+        bring_to(api.db, AgentWithTrigger(UUID(trigger["agent_id"]), UUID(trigger["id"])), InvocationState.RUNNING)
 
 
 def _belongings(api: Api, agent_id: str, name: str) -> None:

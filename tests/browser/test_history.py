@@ -13,7 +13,7 @@ from scheduler.domain.run import Failed
 from tests.browser.site import Site
 from tests.support.database import change
 from tests.support.hooks import make_hook
-from tests.support.invocations import bring_to, close, end, make_woken, row_of, start
+from tests.support.invocations import bring_to, close, end, make_agent_with_trigger, row_of, start
 
 SCRIPT = b"<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
 KIB = 1024
@@ -40,7 +40,7 @@ def test_a_sample_of_a_webhook_leads_to_its_wake(site: Site) -> None:
 
 
 def test_a_failed_invocation_is_replayed(site: Site) -> None:
-    dead = bring_to(site.api.db, make_woken(site.api.db), InvocationState.DEAD)
+    dead = bring_to(site.api.db, make_agent_with_trigger(site.api.db), InvocationState.DEAD)
     site.sign_in()
     site.page.get_by_role("link", name=re.compile("^Failed")).click()
     site.check_accessible()
@@ -56,7 +56,7 @@ def test_a_failed_invocation_is_replayed(site: Site) -> None:
 
 def test_failed_invocations_are_replayed_in_bulk(site: Site) -> None:
     for number in range(3):
-        bring_to(site.api.db, make_woken(site.api.db, f"a{number}"), InvocationState.DEAD)
+        bring_to(site.api.db, make_agent_with_trigger(site.api.db, f"a{number}"), InvocationState.DEAD)
     site.sign_in()
     site.open("/dead")
     site.page.get_by_role("link", name="Replay all 3").click()

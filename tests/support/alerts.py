@@ -12,7 +12,7 @@ from scheduler.storage.alert_tables import Alert
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
-from tests.support.invocations import close, end, fire, make_woken, start
+from tests.support.invocations import close, end, fire, make_agent_with_trigger, start
 
 TARGET = """
     INSERT INTO notification_targets (id, tenant_id, agent_id, name, kind, host, secrets)
@@ -88,21 +88,21 @@ def asleep(db: Database) -> UUID:
 
 
 def dead(db: Database, name: str = "ada") -> UUID:
-    woken = make_woken(db, name)
+    woken = make_agent_with_trigger(db, name)
     fire(db, woken)
     assert end(db, start(db, close(db).ready[0]), Failed("It is broken.", permanent=True))
     return woken.agent_id
 
 
 def overdue(db: Database) -> UUID:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     change(db, "UPDATE invocations SET due_at = now() - interval '2 minutes'")
     return woken.agent_id
 
 
 def spent(db: Database) -> UUID:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     change(db, "UPDATE agents SET max_tokens_per_day = 1000")
     change(
         db,

@@ -10,11 +10,11 @@ from scheduler.domain.run import Replied
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT
-from tests.support.invocations import Woken, fire, row_of, run_once
+from tests.support.invocations import AgentWithTrigger, fire, row_of, run_once
 
 
 def spend_tokens(
-    db: Database, woken: Woken, tokens: int, zone: str = "UTC", tenant_id: UUID = DEFAULT_TENANT
+    db: Database, woken: AgentWithTrigger, tokens: int, zone: str = "UTC", tenant_id: UUID = DEFAULT_TENANT
 ) -> None:
     """Records token usage as a run would: half input, half output, on the agent's current day."""
     change(
@@ -31,7 +31,7 @@ def spend_tokens(
     )
 
 
-def run_times(db: Database, woken: Woken, count: int) -> None:
+def run_times(db: Database, woken: AgentWithTrigger, count: int) -> None:
     """Creates so many complete invocations, now."""
     for _ in range(count):
         fire(db, woken)

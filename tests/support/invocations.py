@@ -24,20 +24,20 @@ WORKER = "test:1"
 
 
 @dataclass(frozen=True)
-class Woken:
+class AgentWithTrigger:
     """An agent and one of its triggers."""
 
     agent_id: UUID
     trigger_id: UUID
 
 
-def make_woken(db: Database, name: str = "ada", **agent: Any) -> Woken:
+def make_agent_with_trigger(db: Database, name: str = "ada", **agent: Any) -> AgentWithTrigger:
     """Creates an agent without a window delay unless told otherwise, with a webhook trigger without a cooldown."""
     agent_id = make_agent(db, name, **({"dedup_delay_seconds": 0.0} | agent))
-    return Woken(agent_id, make_trigger(db, agent_id, "webhook", cooldown_seconds=0.0).id)
+    return AgentWithTrigger(agent_id, make_trigger(db, agent_id, "webhook", cooldown_seconds=0.0).id)
 
 
-def fire(db: Database, woken: Woken, count: int = 1, **values: Any) -> list[UUID]:
+def fire(db: Database, woken: AgentWithTrigger, count: int = 1, **values: Any) -> list[UUID]:
     """Records so many firings in one transaction and returns their ids, oldest first."""
     with db.begin() as conn:
         trigger = lock_triggers(conn, [woken.trigger_id])[woken.trigger_id]
@@ -52,9 +52,9 @@ def close(db: Database, limit: int = 1000) -> Closed:
         return close_due_windows(conn, limit)
 
 
-def ready_one(db: Database, woken: Woken | None = None, **values: Any) -> UUID:
+def ready_one(db: Database, woken: AgentWithTrigger | None = None, **values: Any) -> UUID:
     """Returns a ready invocation with one firing, of a new agent unless told otherwise."""
-    fire(db, woken or make_woken(db), **values)
+    fire(db, woken or make_agent_with_trigger(db), **values)
     [invocation_id] = close(db).ready
     return invocation_id
 
@@ -94,7 +94,7 @@ def run_once(db: Database, outcome: Any) -> UUID:
     return invocation_id
 
 
-def bring_to(db: Database, woken: Woken, state: InvocationState) -> UUID:
+def bring_to(db: Database, woken: AgentWithTrigger, state: InvocationState) -> UUID:
     """Creates an invocation of the agent with one firing, and brings it to `state` as the product would."""
     fire(db, woken)
     invocation_id: UUID = window_of(db, woken).id
@@ -125,7 +125,7 @@ def row_of(db: Database, invocation_id: UUID) -> Row[Any]:
     return row
 
 
-def window_of(db: Database, woken: Woken) -> Row[Any]:
+def window_of(db: Database, woken: AgentWithTrigger) -> Row[Any]:
     """Returns the agent's collecting window."""
     query = "SELECT * FROM invocations WHERE agent_id = :id AND state = 'collecting'"
     [row] = rows(db, query, id=woken.agent_id)

@@ -24,7 +24,7 @@ from tests.integration.net.net_servers import LOOPBACK, Exchange, serve
 from tests.support.database import rows
 from tests.support.dispatching import make_dispatcher
 from tests.support.factories import BOX, DEFAULT_TENANT
-from tests.support.invocations import Woken, make_woken
+from tests.support.invocations import AgentWithTrigger, make_agent_with_trigger
 
 Saying = bytes | Callable[[Exchange], Awaitable[None]]
 """An answer as bytes, or a function that handles a request."""
@@ -154,10 +154,12 @@ def make_model(db: Database, url: str, **values: Any) -> UUID:
         return UUID(str(create_model(conn, DEFAULT_TENANT, fields | values).id))
 
 
-def make_thinker(db: Database, model_id: UUID, settings: Mapping[str, Any] = NOTHING_SET, **agent: Any) -> Woken:
+def make_thinker(
+    db: Database, model_id: UUID, settings: Mapping[str, Any] = NOTHING_SET, **agent: Any
+) -> AgentWithTrigger:
     """Creates an `llm` agent with a webhook trigger; `settings` are further settings of its runtime."""
     runtime = {"model_id": str(model_id), **settings}
-    return make_woken(db, agent.pop("name", "thinker"), runtime_kind="llm", runtime=runtime, **agent)
+    return make_agent_with_trigger(db, agent.pop("name", "thinker"), runtime_kind="llm", runtime=runtime, **agent)
 
 
 class Thinkers:

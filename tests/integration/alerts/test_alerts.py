@@ -33,7 +33,7 @@ from tests.support.alerts import (
 )
 from tests.support.database import change
 from tests.support.factories import DEFAULT_TENANT
-from tests.support.invocations import Woken, audited, end, make_woken, ready_one, start
+from tests.support.invocations import AgentWithTrigger, audited, end, make_agent_with_trigger, ready_one, start
 
 TROUBLE: dict[str, tuple[Callable[[Database], UUID], str, str]] = {
     "trigger_silent": (
@@ -100,7 +100,7 @@ def test_trouble_opens_an_alert_that_closes_by_itself(db: Database, rule: str) -
 
 
 def test_a_success_is_expected(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     change(
         db,
         "UPDATE triggers SET expect_within = 60, expect = 'success', expected_since = now() - interval '1 hour', "
@@ -113,7 +113,7 @@ def test_a_success_is_expected(db: Database) -> None:
     assert alerts(db) == []
 
 
-def run_success(db: Database, woken: Woken) -> None:
+def run_success(db: Database, woken: AgentWithTrigger) -> None:
     assert end(db, start(db, ready_one(db, woken)), Replied("done"))
 
 

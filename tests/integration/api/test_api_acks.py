@@ -6,18 +6,18 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.run import Accepted, Replied
 from tests.support.api import Api
 from tests.support.database import change
-from tests.support.invocations import Woken, close, end, fire, make_woken, run_once, start
+from tests.support.invocations import AgentWithTrigger, close, end, fire, make_agent_with_trigger, run_once, start
 
 LATER = "2031-01-01T00:00:00Z"
 
 
-def acks_of(api: Api, woken: Woken) -> dict[str, int]:
+def acks_of(api: Api, woken: AgentWithTrigger) -> dict[str, int]:
     counts: dict[str, int] = api.get(f"/triggers/{woken.trigger_id}")["acks"]
     return counts
 
 
 def test_a_firing_is_acknowledged_and_counted_on_its_trigger(api: Api) -> None:
-    woken = make_woken(api.db)
+    woken = make_agent_with_trigger(api.db)
     firings = fire(api.db, woken, 3)
     run_once(api.db, Replied("done"))
     assert acks_of(api, woken) == {"handled": 0, "deferred": 0, "ignored": 0}
@@ -39,7 +39,7 @@ def test_a_firing_is_acknowledged_and_counted_on_its_trigger(api: Api) -> None:
 
 
 def test_what_cannot_be_acknowledged_is_refused(api: Api) -> None:
-    woken, stranger = make_woken(api.db), make_woken(api.db, "stranger")
+    woken, stranger = make_agent_with_trigger(api.db), make_agent_with_trigger(api.db, "stranger")
     [firing] = fire(api.db, woken)
     path = f"/firings/{firing}/ack"
     api.refused(409, "POST", path, {"status": "handled"})
@@ -54,7 +54,7 @@ def test_what_cannot_be_acknowledged_is_refused(api: Api) -> None:
 
 
 def test_a_report_is_answered_with_the_result_of_each_acknowledgement(api: Api) -> None:
-    woken = make_woken(api.db)
+    woken = make_agent_with_trigger(api.db)
     firings = fire(api.db, woken, 2)
     [invocation_id] = close(api.db).ready
     claimed = start(api.db, invocation_id)
@@ -78,7 +78,7 @@ def test_a_report_is_answered_with_the_result_of_each_acknowledgement(api: Api) 
 
 
 def test_a_report_without_acknowledgements_is_answered_with_none(api: Api) -> None:
-    fire(api.db, make_woken(api.db))
+    fire(api.db, make_agent_with_trigger(api.db))
     [invocation_id] = close(api.db).ready
     start(api.db, invocation_id)
     done = api.post(f"/invocations/{invocation_id}/complete", {"attempt": 1, "reply": "done"}, 200)

@@ -8,7 +8,7 @@ from uuid import UUID
 from tests.support.api import Api
 from tests.support.budgets import run_times
 from tests.support.database import rows
-from tests.support.invocations import Woken, close, fire
+from tests.support.invocations import AgentWithTrigger, close, fire
 
 MODEL = {"name": "small", "provider": "openai", "model": "gpt-x", "key": "sk-1"}
 
@@ -26,7 +26,7 @@ def test_a_lifted_limit_shortens_the_window_that_it_widened(api: Api) -> None:
     """An agent's own, and a tenant's."""
     agent = api.agent("ada", dedup_delay_seconds=0, max_invocations_per_hour=5)
     made = api.trigger(agent["id"], "hook", type="webhook", config={}, cooldown_seconds=0)
-    woken = Woken(UUID(agent["id"]), UUID(made["id"]))
+    woken = AgentWithTrigger(UUID(agent["id"]), UUID(made["id"]))
     run_times(api.db, woken, 4)
     query = "SELECT due_at - clock_timestamp() AS remaining, held_note FROM invocations WHERE state = 'collecting'"
     for owner in (f"/agents/{agent['id']}", f"/tenants/{agent['tenant_id']}"):

@@ -6,18 +6,18 @@ import pytest
 
 from tests.support.api import Api, Caller
 from tests.support.budgets import run_times, spend_tokens
-from tests.support.invocations import Woken, close, fire, make_woken, window_of
+from tests.support.invocations import AgentWithTrigger, close, fire, make_agent_with_trigger, window_of
 
 
-def limited(api: Api, **limits: int) -> Woken:
+def limited(api: Api, **limits: int) -> AgentWithTrigger:
     """Creates an agent with these limits that has run once within the hour."""
-    woken = make_woken(api.db)
+    woken = make_agent_with_trigger(api.db)
     run_times(api.db, woken, 1)
     api.patch(f"/agents/{woken.agent_id}", limits)
     return woken
 
 
-def budget(api: Caller, woken: Woken) -> dict[str, object]:
+def budget(api: Caller, woken: AgentWithTrigger) -> dict[str, object]:
     found: dict[str, object] = api.get(f"/agents/{woken.agent_id}")["budget"]
     return found
 
@@ -99,7 +99,7 @@ def test_a_new_timezone_moves_the_midnight_that_a_hold_waits_for(api: Api) -> No
 
 
 def test_a_tenants_limit_is_shown_by_its_agents_and_frees_them_when_it_is_raised(api: Api) -> None:
-    woken = make_woken(api.db)
+    woken = make_agent_with_trigger(api.db)
     run_times(api.db, woken, 1)
     tenant_id = api.get("/tenants")["items"][-1]["id"]
     changed = api.patch(f"/tenants/{tenant_id}", {"max_invocations_per_hour": 1, "max_tokens_per_day": 10})

@@ -11,7 +11,7 @@ from api.schemas.history import FiringQuery
 from scheduler.domain.model import InvocationState
 from tests.support.api import Api
 from tests.support.hooks import make_hook
-from tests.support.invocations import bring_to, make_woken, row_of
+from tests.support.invocations import bring_to, make_agent_with_trigger, row_of
 
 BEFORE = (datetime.now(UTC) - timedelta(days=1)).isoformat()  # noqa: TID251  # of the database's clock
 AFTER = (datetime.now(UTC) + timedelta(days=1)).isoformat()  # noqa: TID251
@@ -55,7 +55,7 @@ def test_a_filter_that_is_wrong_is_refused_with_its_field(shared: Api, path: str
 
 
 def test_the_ledger_is_filtered_by_agent_trigger_state_time_and_error(api: Api) -> None:
-    ada, bob = make_woken(api.db, "ada"), make_woken(api.db, "bob")
+    ada, bob = make_agent_with_trigger(api.db, "ada"), make_agent_with_trigger(api.db, "bob")
     dead = bring_to(api.db, ada, InvocationState.DEAD)
     bring_to(api.db, bob, InvocationState.SUCCEEDED)
     error = row_of(api.db, dead).tries[-1]["error"]

@@ -21,7 +21,7 @@ from scheduler.domain.run import Replied
 from scheduler.storage.engine import Database
 from tests.support.api import Api
 from tests.support.database import change, rows
-from tests.support.invocations import Woken, fire, make_woken, run_once
+from tests.support.invocations import AgentWithTrigger, fire, make_agent_with_trigger, run_once
 from tests.support.messages import make_user, write
 from tests.support.sockets import FAST, PATIENCE, opened, pushed
 from tests.support.web import Web, running_web
@@ -36,16 +36,16 @@ def web(api: Api, database_url: str) -> Iterator[Web]:
 
 
 @pytest.fixture
-def woken(db: Database) -> Woken:
-    return make_woken(db)
+def woken(db: Database) -> AgentWithTrigger:
+    return make_agent_with_trigger(db)
 
 
-def reply(db: Database, woken: Woken, text: str = "All quiet.") -> UUID:
+def reply(db: Database, woken: AgentWithTrigger, text: str = "All quiet.") -> UUID:
     fire(db, woken)
     return run_once(db, Replied(text))
 
 
-def nothing_more(client: Any, db: Database, other: Woken) -> None:
+def nothing_more(client: Any, db: Database, other: AgentWithTrigger) -> None:
     """Checks that the next event is the notification of `other`, made now, and nothing else."""
     reply(db, other, "the next")
     assert "the next" in pushed(client)["content"]
@@ -61,7 +61,7 @@ def until(db: Database, query: str, expected: int) -> None:
 
 
 def test_a_reply_is_pushed_to_every_process_and_every_way_of_authentication(
-    db: Database, api: Api, web: Web, database_url: str, woken: Woken
+    db: Database, api: Api, web: Web, database_url: str, woken: AgentWithTrigger
 ) -> None:
     with running_web(database_url, app=FAST, env={"WEB_CONCURRENCY": "1"}) as second, ExitStack() as stack:
         by_header = stack.enter_context(opened(web, api.key))
@@ -83,8 +83,8 @@ def test_a_reply_is_pushed_to_every_process_and_every_way_of_authentication(
             assert message["session_ids"] == []
 
 
-def test_only_the_owners_sockets_are_told(db: Database, api: Api, web: Web, woken: Woken) -> None:
-    other = make_woken(db, "eve")
+def test_only_the_owners_sockets_are_told(db: Database, api: Api, web: Web, woken: AgentWithTrigger) -> None:
+    other = make_agent_with_trigger(db, "eve")
     acme = api.tenant("acme")
     with ExitStack() as stack:
         of_acme = stack.enter_context(opened(web, api.key, tenant_id=acme))
@@ -101,7 +101,9 @@ def test_only_the_owners_sockets_are_told(db: Database, api: Api, web: Web, woke
                 client.recv(0.5)
 
 
-def test_a_socket_opens_its_session_until_it_is_closed(db: Database, api: Api, web: Web, woken: Woken) -> None:
+def test_a_socket_opens_its_session_until_it_is_closed(
+    db: Database, api: Api, web: Web, woken: AgentWithTrigger
+) -> None:
     people = [make_user(db, name) for name in ("grace", "linus")]
     open_one, latest = [write(db, woken.agent_id, from_user_id=each).session_id for each in people]
     with (
@@ -144,9 +146,11 @@ def test_a_bad_handshake_is_refused_as_a_problem(web: Web) -> None:
         assert (answer.headers.get("Sec-WebSocket-Version") == "13") is (status == 426)
 
 
-def test_what_the_key_does_not_reach_is_not_there(db: Database, api: Api, web: Web, woken: Woken) -> None:
+def test_what_the_key_does_not_reach_is_not_there(
+    db: Database, api: Api, web: Web, woken: AgentWithTrigger
+) -> None:
     session_id = write(db, woken.agent_id, from_user_id=make_user(db)).session_id
-    eve = make_woken(db, "eve")
+    eve = make_agent_with_trigger(db, "eve")
     eves = api.with_key(f"agent:{eve.agent_id}").key
     acmes = api.with_key("read", tenant_id=api.tenant("acme")).key
     refused_to: list[tuple[str | None, dict[str, Any]]] = [
@@ -182,7 +186,9 @@ def test_a_revoked_key_sees_nothing_more(db: Database, api: Api, web: Web) -> No
         assert closed.value.rcvd.code == CloseCode.POLICY_VIOLATION
 
 
-def test_a_revoked_key_is_pushed_nothing_and_cannot_stay(db: Database, api: Api, web: Web, woken: Woken) -> None:
+def test_a_revoked_key_is_pushed_nothing_and_cannot_stay(
+    db: Database, api: Api, web: Web, woken: AgentWithTrigger
+) -> None:
     """A client that does not answer the close message is disconnected anyway."""
     handshake = (
         f"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -229,7 +235,7 @@ def test_a_client_that_answers_no_ping_is_noticed(db: Database, api: Api, web: W
         until(db, "SELECT count(*) FROM live_sockets", 0)
 
 
-def test_sockets_outlive_the_databases_absence(db: Database, api: Api, web: Web, woken: Woken) -> None:
+def test_sockets_outlive_the_databases_absence(db: Database, api: Api, web: Web, woken: AgentWithTrigger) -> None:
     with opened(web, api.key) as client:
         reply(db, woken, "before")
         assert "before" in pushed(client)["content"]
@@ -242,7 +248,7 @@ def test_sockets_outlive_the_databases_absence(db: Database, api: Api, web: Web,
 
 
 def test_two_hundred_sockets_take_neither_connections_nor_threads(
-    db: Database, api: Api, web: Web, woken: Woken
+    db: Database, api: Api, web: Web, woken: AgentWithTrigger
 ) -> None:
     user_id = make_user(db)
     write(db, woken.agent_id, from_user_id=user_id)

@@ -19,13 +19,13 @@ from tests.support.database import change, rows
 from tests.support.dispatching import dispatch_once
 from tests.support.factories import DEFAULT_TENANT
 from tests.support.invocations import (
-    Woken,
+    AgentWithTrigger,
     audited,
     close,
     end,
     fire,
     firing_states,
-    make_woken,
+    make_agent_with_trigger,
     row_of,
     run_once,
     start,
@@ -47,7 +47,7 @@ def acks_of(db: Database, firing_ids: list[UUID]) -> list[str | None]:
 
 
 def delivered(
-    db: Database, woken: Woken, count: int = 1, acks: list[Any] | None = None
+    db: Database, woken: AgentWithTrigger, count: int = 1, acks: list[Any] | None = None
 ) -> tuple[UUID, list[UUID]]:
     """Returns an invocation that succeeded with so many firings, and these."""
     firings = fire(db, woken, count)
@@ -64,7 +64,7 @@ def let_deferrals_pass(db: Database) -> None:
 
 
 def test_a_reply_acknowledges_firings_each_in_its_own_way(db: Database) -> None:
-    firings = fire(db, make_woken(db), 4)
+    firings = fire(db, make_agent_with_trigger(db), 4)
     said = [say(firings[0], "handled"), say(firings[1], "ignored"), say(firings[2], "deferred", LATER)]
     invocation_id = run_once(db, Replied("done", acks=said))
     assert row_of(db, invocation_id).state == "succeeded"
@@ -74,7 +74,7 @@ def test_a_reply_acknowledges_firings_each_in_its_own_way(db: Database) -> None:
 
 
 def test_a_wrong_acknowledgement_costs_neither_the_reply_nor_the_others(db: Database) -> None:
-    woken, stranger = make_woken(db), make_woken(db, "stranger")
+    woken, stranger = make_agent_with_trigger(db), make_agent_with_trigger(db, "stranger")
     _, [foreign] = delivered(db, stranger)
     firings = fire(db, woken, 2)
     said = [say(foreign, "handled"), say(new_id(), "handled"), "nonsense", {"firing_id": "\x00"}]
@@ -91,7 +91,7 @@ def test_a_wrong_acknowledgement_costs_neither_the_reply_nor_the_others(db: Data
 
 
 def test_only_what_the_agent_was_given_can_be_acknowledged(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id, _ = delivered(db, woken)
     waiting = fire(db, woken)
     [result] = acknowledge(db, invocation_id, say(waiting[0], "handled"))
@@ -107,7 +107,7 @@ def test_only_what_the_agent_was_given_can_be_acknowledged(db: Database) -> None
 
 
 def test_the_last_word_on_a_firing_counts(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id, [firing] = delivered(db, woken)
     results = acknowledge(db, invocation_id, say(firing, "handled"), say(firing, "deferred", LATER))
     assert [each.error for each in results] == [None, None]
@@ -122,7 +122,7 @@ def test_the_last_word_on_a_firing_counts(db: Database) -> None:
 def test_a_deferred_firing_comes_back_at_its_time_the_same_one_and_recorded_once(
     db: Database, scheduler: SteppedScheduler
 ) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     first, [firing] = delivered(db, woken)
     acknowledge(db, first, say(firing, "deferred", LATER))
     scheduler.run_pass()
@@ -147,7 +147,7 @@ def test_a_deferred_firing_comes_back_at_its_time_the_same_one_and_recorded_once
 
 
 def test_a_returned_firing_says_in_the_context_that_it_was_put_off(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id, [firing] = delivered(db, woken)
     acknowledge(db, invocation_id, say(firing, "deferred", LATER))
     let_deferrals_pass(db)
@@ -158,7 +158,7 @@ def test_a_returned_firing_says_in_the_context_that_it_was_put_off(db: Database)
 
 
 def test_deferred_firings_join_the_open_window_and_wake_the_agent_once(db: Database) -> None:
-    woken = make_woken(db, dedup_delay_seconds=600.0)
+    woken = make_agent_with_trigger(db, dedup_delay_seconds=600.0)
     late = fire(db, woken, 3)
     change(db, "UPDATE invocations SET due_at = now()")
     invocation_id = run_once(db, Replied("done"))
@@ -171,7 +171,7 @@ def test_deferred_firings_join_the_open_window_and_wake_the_agent_once(db: Datab
 
 
 def test_a_deferred_firing_waits_with_what_holds_its_agents_window(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id, [firing] = delivered(db, woken)
     acknowledge(db, invocation_id, say(firing, "deferred", LATER))
     fire(db, woken)
@@ -184,7 +184,7 @@ def test_a_deferred_firing_waits_with_what_holds_its_agents_window(db: Database)
 
 
 def test_a_time_that_is_past_or_far_away_is_moved_into_bounds(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id, firings = delivered(db, woken, 2)
     past = say(firings[0], "deferred", "2001-01-01T00:00:00Z")
     results = acknowledge(db, invocation_id, past, say(firings[1], "deferred", "9000-01-01T00:00:00Z"))
@@ -197,7 +197,7 @@ def test_a_time_that_is_past_or_far_away_is_moved_into_bounds(db: Database) -> N
 
 
 def test_what_was_deferred_while_it_ran_comes_back_only_after_its_end(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     [running] = close(db).ready
     claimed = start(db, running)
@@ -210,7 +210,7 @@ def test_what_was_deferred_while_it_ran_comes_back_only_after_its_end(db: Databa
 
 
 def test_a_replay_overtakes_a_deferral(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id, [firing] = delivered(db, woken)
     acknowledge(db, invocation_id, say(firing, "deferred", LATER))
     with db.begin() as conn:
@@ -222,7 +222,7 @@ def test_a_replay_overtakes_a_deferral(db: Database) -> None:
 
 
 def test_a_pass_that_dies_leaves_the_deferred_firing_where_it_was(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id, [firing] = delivered(db, woken)
     acknowledge(db, invocation_id, say(firing, "deferred", LATER))
     let_deferrals_pass(db)
@@ -235,7 +235,7 @@ def test_a_pass_that_dies_leaves_the_deferred_firing_where_it_was(db: Database) 
 
 
 def test_one_scheduler_at_a_time_brings_firings_back(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id, [firing] = delivered(db, woken)
     acknowledge(db, invocation_id, say(firing, "deferred", LATER))
     let_deferrals_pass(db)
@@ -249,7 +249,7 @@ def test_one_scheduler_at_a_time_brings_firings_back(db: Database) -> None:
 def test_the_deferred_firing_of_a_deleted_trigger_comes_back_and_that_of_a_deleted_agent_is_skipped(
     db: Database,
 ) -> None:
-    kept, gone = make_woken(db, "kept"), make_woken(db, "gone")
+    kept, gone = make_agent_with_trigger(db, "kept"), make_agent_with_trigger(db, "gone")
     for woken in (kept, gone):
         invocation_id, [firing] = delivered(db, woken)
         acknowledge(db, invocation_id, say(firing, "deferred", LATER))
@@ -262,7 +262,7 @@ def test_the_deferred_firing_of_a_deleted_trigger_comes_back_and_that_of_a_delet
 
 
 def test_a_report_acknowledges_and_is_told_what_became_of_each(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     [firing] = fire(db, woken)
     invocation_id = run_once(db, Accepted())
     with db.begin() as conn:

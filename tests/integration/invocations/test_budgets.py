@@ -16,14 +16,24 @@ from scheduler.storage.engine import Database
 from tests.support.budgets import carried, let_pass, notices, run_times, spend_tokens
 from tests.support.database import change, rows
 from tests.support.factories import make_trigger
-from tests.support.invocations import Woken, close, end, fire, make_woken, row_of, run_once, start, window_of
+from tests.support.invocations import (
+    AgentWithTrigger,
+    close,
+    end,
+    fire,
+    make_agent_with_trigger,
+    row_of,
+    run_once,
+    start,
+    window_of,
+)
 from tests.support.stepped_scheduler import SteppedScheduler
 
 # Invocations per hour
 
 
 def test_an_agent_that_has_spent_its_hour_is_held_until_its_first_invocation_is_an_hour_old(db: Database) -> None:
-    woken = make_woken(db, max_invocations_per_hour=2)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=2)
     run_times(db, woken, 1)
     let_pass(db, 20)
     run_times(db, woken, 1)
@@ -49,7 +59,7 @@ def test_an_agent_that_has_spent_its_hour_is_held_until_its_first_invocation_is_
 def test_the_scheduler_knows_when_a_hold_ends_and_delivers_by_itself(
     db: Database, scheduler: SteppedScheduler
 ) -> None:
-    woken = make_woken(db, max_invocations_per_hour=1)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=1)
     run_times(db, woken, 1)
     let_pass(db, 59)
     firings = fire(db, woken)
@@ -67,8 +77,8 @@ def test_the_scheduler_knows_when_a_hold_ends_and_delivers_by_itself(
 
 
 def test_an_urgent_firing_does_not_break_the_budget(db: Database) -> None:
-    woken = make_woken(db, max_invocations_per_hour=1)
-    urgent = Woken(woken.agent_id, make_trigger(db, woken.agent_id, "webhook", urgent=True).id)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=1)
+    urgent = AgentWithTrigger(woken.agent_id, make_trigger(db, woken.agent_id, "webhook", urgent=True).id)
     run_times(db, woken, 1)
     fire(db, urgent)
     assert close(db).held == 1
@@ -79,7 +89,7 @@ def test_an_urgent_firing_does_not_break_the_budget(db: Database) -> None:
 
 
 def test_a_retry_is_no_new_invocation_and_one_that_was_skipped_is_none(db: Database) -> None:
-    woken = make_woken(db, max_invocations_per_hour=1)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=1)
     fire(db, woken)
     invocation_id = run_once(db, Failed("not now"))
     change(db, "UPDATE invocations SET due_at = now() WHERE state = 'retrying'")
@@ -91,7 +101,7 @@ def test_a_retry_is_no_new_invocation_and_one_that_was_skipped_is_none(db: Datab
 
 
 def test_a_split_window_spends_one_for_each_batch(db: Database) -> None:
-    woken = make_woken(db, max_invocations_per_hour=2, max_batch=2)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=2, max_batch=2)
     firings = fire(db, woken, 6)
     delivered = [carried(db, run_once(db, Replied("done"))) for _ in range(2)]
     assert [*delivered[0], *delivered[1]] == firings[:4]
@@ -100,7 +110,7 @@ def test_a_split_window_spends_one_for_each_batch(db: Database) -> None:
 
 
 def test_what_budgets_hold_is_skipped_when_its_agent_is_gone(db: Database) -> None:
-    woken = make_woken(db, max_invocations_per_hour=1)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=1)
     run_times(db, woken, 1)
     fire(db, woken)
     close(db)
@@ -114,7 +124,7 @@ def test_what_budgets_hold_is_skipped_when_its_agent_is_gone(db: Database) -> No
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
 def test_an_agent_that_has_spent_its_tokens_is_held_until_midnight_in_its_zone(db: Database, zone: str) -> None:
-    woken = make_woken(db, max_tokens_per_day=1000, timezone=zone)
+    woken = make_agent_with_trigger(db, max_tokens_per_day=1000, timezone=zone)
     spend_tokens(db, woken, 1200, zone)
     fire(db, woken)
     assert close(db).held == 1
@@ -128,7 +138,7 @@ def test_an_agent_that_has_spent_its_tokens_is_held_until_midnight_in_its_zone(d
 
 
 def test_the_tokens_of_another_day_are_not_counted(db: Database) -> None:
-    woken = make_woken(db, max_tokens_per_day=1000)
+    woken = make_agent_with_trigger(db, max_tokens_per_day=1000)
     spend_tokens(db, woken, 1000)
     change(db, "UPDATE agent_usage SET day = day - 1")
     fire(db, woken)
@@ -136,7 +146,7 @@ def test_the_tokens_of_another_day_are_not_counted(db: Database) -> None:
 
 
 def test_a_hold_that_ends_while_tokens_are_still_spent_goes_on(db: Database) -> None:
-    woken = make_woken(db, max_tokens_per_day=1000)
+    woken = make_agent_with_trigger(db, max_tokens_per_day=1000)
     spend_tokens(db, woken, 1000)
     fire(db, woken)
     close(db)
@@ -150,7 +160,7 @@ def test_a_hold_that_ends_while_tokens_are_still_spent_goes_on(db: Database) -> 
 
 
 def test_what_an_agent_reports_of_its_runs_is_counted_as_a_models_is(db: Database) -> None:
-    woken = make_woken(db, max_tokens_per_day=100)
+    woken = make_agent_with_trigger(db, max_tokens_per_day=100)
     fire(db, woken)
     used = ResponseUsage(40, 20, Decimal("0.5"))
     invocation_id = run_once(db, Failed("broke off", spent=used))

@@ -15,13 +15,23 @@ from scheduler.storage.tables import Agent
 from tests.support.budgets import carried, let_pass, notices, run_times, spend_tokens
 from tests.support.database import change, rows
 from tests.support.factories import make_tenant, make_trigger
-from tests.support.invocations import Woken, close, end, fire, make_woken, row_of, run_once, start, window_of
+from tests.support.invocations import (
+    AgentWithTrigger,
+    close,
+    end,
+    fire,
+    make_agent_with_trigger,
+    row_of,
+    run_once,
+    start,
+    window_of,
+)
 
 # Four fifths
 
 
 def test_at_four_fifths_the_window_is_widened_to_five_minutes_and_that_is_audited_once(db: Database) -> None:
-    woken = make_woken(db, max_tokens_per_day=1000, dedup_delay_seconds=30.0)
+    woken = make_agent_with_trigger(db, max_tokens_per_day=1000, dedup_delay_seconds=30.0)
     spend_tokens(db, woken, 798)
     fire(db, woken)
     let_pass(db, 0.6)
@@ -49,7 +59,7 @@ def test_at_four_fifths_the_window_is_widened_to_five_minutes_and_that_is_audite
 
 
 def test_the_invocation_that_reaches_four_fifths_of_the_hour_widens_the_windows_after_it(db: Database) -> None:
-    woken = make_woken(db, max_invocations_per_hour=5)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=5)
     run_times(db, woken, 3)
     assert notices(db) == []
     run_times(db, woken, 1)
@@ -61,8 +71,8 @@ def test_the_invocation_that_reaches_four_fifths_of_the_hour_widens_the_windows_
 
 
 def test_urgent_firings_and_full_windows_do_not_wait_for_a_widened_window(db: Database) -> None:
-    woken = make_woken(db, max_tokens_per_day=1000, max_batch=3)
-    urgent = Woken(woken.agent_id, make_trigger(db, woken.agent_id, "webhook", urgent=True).id)
+    woken = make_agent_with_trigger(db, max_tokens_per_day=1000, max_batch=3)
+    urgent = AgentWithTrigger(woken.agent_id, make_trigger(db, woken.agent_id, "webhook", urgent=True).id)
     spend_tokens(db, woken, 900)
     fire(db, woken)
     assert close(db).widened == 1
@@ -75,7 +85,7 @@ def test_urgent_firings_and_full_windows_do_not_wait_for_a_widened_window(db: Da
 
 
 def test_a_window_that_is_wider_anyway_is_left_as_it_is(db: Database) -> None:
-    woken = make_woken(db, max_tokens_per_day=1000, dedup_delay_seconds=900.0)
+    woken = make_agent_with_trigger(db, max_tokens_per_day=1000, dedup_delay_seconds=900.0)
     spend_tokens(db, woken, 900)
     fire(db, woken)
     let_pass(db, 15)
@@ -83,7 +93,7 @@ def test_a_window_that_is_wider_anyway_is_left_as_it_is(db: Database) -> None:
 
 
 def test_a_notice_is_repeated_in_the_next_period(db: Database) -> None:
-    woken = make_woken(db, max_invocations_per_hour=1)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=1)
     run_times(db, woken, 1)
     for expected in (1, 2):
         fire(db, woken)
@@ -98,7 +108,7 @@ def test_a_notice_is_repeated_in_the_next_period(db: Database) -> None:
 
 def test_a_tenants_invocations_are_shared_by_its_agents_the_longest_waiting_first(db: Database) -> None:
     change(db, "UPDATE tenants SET max_invocations_per_hour = 2")
-    agents = [make_woken(db, f"agent {number}") for number in range(4)]
+    agents = [make_agent_with_trigger(db, f"agent {number}") for number in range(4)]
     for each in agents:
         fire(db, each)
     oldest_last = list(reversed(agents))
@@ -121,9 +131,9 @@ def test_a_tenants_invocations_are_shared_by_its_agents_the_longest_waiting_firs
 def test_a_tenants_tokens_are_those_of_all_its_agents_and_of_nobody_else(db: Database) -> None:
     change(db, "UPDATE tenants SET max_tokens_per_day = 1000")
     other = make_tenant(db, "other")
-    ada, bob = make_woken(db, "ada"), make_woken(db, "bob")
+    ada, bob = make_agent_with_trigger(db, "ada"), make_agent_with_trigger(db, "bob")
     spend_tokens(db, ada, 500)
-    spend_tokens(db, Woken(other, other), 5000, tenant_id=other)
+    spend_tokens(db, AgentWithTrigger(other, other), 5000, tenant_id=other)
     fire(db, bob)
     assert len(close(db).ready) == 1
     end(db, start(db, rows(db, "SELECT id FROM invocations")[0].id), Replied("done"))
@@ -134,7 +144,7 @@ def test_a_tenants_tokens_are_those_of_all_its_agents_and_of_nobody_else(db: Dat
 
 def test_two_schedulers_do_not_both_give_away_a_tenants_last_invocation(db: Database) -> None:
     change(db, "UPDATE tenants SET max_invocations_per_hour = 1")
-    ada, bob = make_woken(db, "ada"), make_woken(db, "bob")
+    ada, bob = make_agent_with_trigger(db, "ada"), make_agent_with_trigger(db, "bob")
     fire(db, ada)
     with db.begin() as other:
         assert len(close_due_windows(other, 10).ready) == 1
@@ -147,7 +157,7 @@ def test_two_schedulers_do_not_both_give_away_a_tenants_last_invocation(db: Data
 
 
 def test_a_limit_that_is_raised_or_lifted_frees_the_window_at_once(db: Database) -> None:
-    woken = make_woken(db, max_invocations_per_hour=1)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=1)
     run_times(db, woken, 1)
     firings = fire(db, woken)
     close(db)
@@ -159,7 +169,7 @@ def test_a_limit_that_is_raised_or_lifted_frees_the_window_at_once(db: Database)
 
 
 def test_a_window_is_not_held_while_its_agents_limit_is_just_being_raised(db: Database) -> None:
-    woken = make_woken(db, max_invocations_per_hour=1)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=1)
     run_times(db, woken, 1)
     fire(db, woken)
     with db.begin() as raising:
@@ -170,7 +180,7 @@ def test_a_window_is_not_held_while_its_agents_limit_is_just_being_raised(db: Da
 
 
 def test_what_holds_back_a_paused_agent_too_has_to_end_as_well(db: Database) -> None:
-    woken = make_woken(db, max_invocations_per_hour=1)
+    woken = make_agent_with_trigger(db, max_invocations_per_hour=1)
     run_times(db, woken, 1)
     fire(db, woken)
     close(db)
@@ -182,9 +192,9 @@ def test_what_holds_back_a_paused_agent_too_has_to_end_as_well(db: Database) -> 
 
 
 def test_the_reconciler_frees_a_window_whose_budget_is_not_spent_any_more_and_no_other(db: Database) -> None:
-    spent = make_woken(db, "spent", max_tokens_per_day=100)
-    refilled = make_woken(db, "refilled", max_tokens_per_day=100)
-    unlimited = make_woken(db, "unlimited", max_tokens_per_day=100)
+    spent = make_agent_with_trigger(db, "spent", max_tokens_per_day=100)
+    refilled = make_agent_with_trigger(db, "refilled", max_tokens_per_day=100)
+    unlimited = make_agent_with_trigger(db, "unlimited", max_tokens_per_day=100)
     for woken in (spent, refilled, unlimited):
         spend_tokens(db, woken, 100)
         fire(db, woken)
@@ -198,14 +208,17 @@ def test_the_reconciler_frees_a_window_whose_budget_is_not_spent_any_more_and_no
 
 
 def test_a_hold_without_an_end_is_decided_again(db: Database) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     change(db, "UPDATE invocations SET due_at = NULL, held_reason = 'budget'")
     assert reconcile(db) == ReconcileResult(freed=1)
 
 
 def test_agents_without_budgets_cost_nothing_more(db: Database) -> None:
     """Beside a limited agent in the same pass, one without a budget is not even locked."""
-    limited, free = make_woken(db, "limited", max_invocations_per_hour=1), make_woken(db, "free")
+    limited, free = (
+        make_agent_with_trigger(db, "limited", max_invocations_per_hour=1),
+        make_agent_with_trigger(db, "free"),
+    )
     fire(db, limited)
     fire(db, free)
     with db.begin() as other:

@@ -17,7 +17,7 @@ from tests.support.invocations import (
     close,
     finish,
     fire,
-    make_woken,
+    make_agent_with_trigger,
     queued_jobs,
     row_of,
     window_of,
@@ -28,7 +28,7 @@ S = InvocationState
 
 @pytest.mark.parametrize("outcome", [Replied("done"), Failed("no"), Failed("no", permanent=True)])
 def test_whatever_ends_a_cancelled_run_it_is_cancelled(db: Database, outcome: Outcome) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id = bring_to(db, woken, S.RUNNING)
     with db.begin() as conn:
         request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
@@ -40,7 +40,7 @@ def test_whatever_ends_a_cancelled_run_it_is_cancelled(db: Database, outcome: Ou
 
 
 def test_an_agent_may_still_report_on_a_cancelled_run(db: Database) -> None:
-    invocation_id = bring_to(db, make_woken(db), S.AWAITING)
+    invocation_id = bring_to(db, make_agent_with_trigger(db), S.AWAITING)
     with db.begin() as conn:
         request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
         complete(conn, invocation_id, 1, reply="done anyway", tenant_id=DEFAULT_TENANT, actor="key:test")
@@ -49,14 +49,14 @@ def test_an_agent_may_still_report_on_a_cancelled_run(db: Database) -> None:
 
 
 def test_the_job_of_a_cancelled_invocation_finds_nothing_to_do(db: Database) -> None:
-    invocation_id = bring_to(db, make_woken(db), S.CANCELLED)
+    invocation_id = bring_to(db, make_agent_with_trigger(db), S.CANCELLED)
     assert [status for status, _ in queued_jobs(db)] == ["todo"]
     with db.begin() as conn:
         assert claim(conn, invocation_id, WORKER, attempt=1) is None
 
 
 def test_cancelling_a_ready_invocation_frees_its_agent(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id = bring_to(db, woken, S.READY)
     fire(db, woken)
     assert close(db).held == 1
@@ -66,7 +66,7 @@ def test_cancelling_a_ready_invocation_frees_its_agent(db: Database) -> None:
 
 
 def test_cancelling_a_window_lets_the_next_firing_open_a_new_one(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id = bring_to(db, woken, S.COLLECTING)
     with db.begin() as conn:
         request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")

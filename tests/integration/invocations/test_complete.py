@@ -19,7 +19,7 @@ from tests.support.invocations import (
     close,
     end,
     fire,
-    make_woken,
+    make_agent_with_trigger,
     ready_one,
     row_of,
     run_once,
@@ -28,7 +28,7 @@ from tests.support.invocations import (
 
 
 def test_an_accepted_invocation_awaits_its_report_for_the_agents_timeout(db: Database) -> None:
-    fire(db, make_woken(db, timeout_seconds=90))
+    fire(db, make_agent_with_trigger(db, timeout_seconds=90))
     row = row_of(db, run_once(db, Accepted()))
     assert row.state == "awaiting"
     assert timedelta(seconds=45) < row.deadline_at - row.now <= timedelta(seconds=90)
@@ -94,7 +94,7 @@ def test_a_report_may_come_before_the_202_was_read(db: Database) -> None:
 
 
 def test_a_reported_error_is_retried_like_any_failure(db: Database) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     invocation_id = run_once(db, Accepted())
     with db.begin() as conn:
         complete(conn, invocation_id, 1, error="tool broke", tenant_id=DEFAULT_TENANT, actor="key:test")
@@ -115,7 +115,7 @@ def test_a_fifth_error_that_is_reported_ends_it(db: Database) -> None:
 
 def test_another_tenants_invocation_does_not_exist(db: Database) -> None:
     other = make_tenant(db, "other")
-    invocation_id = bring_to(db, make_woken(db), InvocationState.AWAITING)
+    invocation_id = bring_to(db, make_agent_with_trigger(db), InvocationState.AWAITING)
     with db.begin() as conn:
         with pytest.raises(NotFound):
             complete(conn, invocation_id, 1, reply="forged", tenant_id=other, actor="key:other")

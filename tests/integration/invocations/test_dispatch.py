@@ -14,11 +14,11 @@ from scheduler.storage.engine import Database
 from tests.support.database import change
 from tests.support.dispatching import BASE_URL, dispatch_once, make_dispatcher
 from tests.support.factories import BOX
-from tests.support.invocations import close, fire, make_woken, ready_one, row_of
+from tests.support.invocations import close, fire, make_agent_with_trigger, ready_one, row_of
 
 
 def test_the_agent_is_given_all_firings_with_their_context(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     firings = [
         *fire(db, woken, payload=b"hello", content_type="text/plain"),
         *fire(db, woken, payload=b"\xff\x00", data={"new": 1}),
@@ -43,7 +43,7 @@ def test_the_agent_is_given_all_firings_with_their_context(db: Database) -> None
 
 
 def test_the_runtime_is_made_from_the_agents_settings_with_its_secret_opened(db: Database) -> None:
-    woken = make_woken(
+    woken = make_agent_with_trigger(
         db,
         runtime_kind="http",
         runtime={"url": "http://a.example/"},
@@ -55,8 +55,10 @@ def test_the_runtime_is_made_from_the_agents_settings_with_its_secret_opened(db:
 
 
 def test_an_agent_that_reads_chinese_is_given_its_context_in_chinese(db: Database) -> None:
-    english = dispatch_once(db, ready_one(db, make_woken(db, "en"))).requests[0].context
-    chinese = dispatch_once(db, ready_one(db, make_woken(db, "zh", language="zh"))).requests[0].context
+    english = dispatch_once(db, ready_one(db, make_agent_with_trigger(db, "en"))).requests[0].context
+    chinese = (
+        dispatch_once(db, ready_one(db, make_agent_with_trigger(db, "zh", language="zh"))).requests[0].context
+    )
     assert english.isascii()
     assert not chinese.isascii()
 
@@ -111,7 +113,7 @@ def test_settings_that_cannot_be_run_end_the_invocation_at_once(db: Database) ->
 
 
 def test_a_secret_of_another_key_ends_the_invocation_with_the_remedy(db: Database) -> None:
-    invocation_id = ready_one(db, make_woken(db, runtime_secret=b"not ours"))
+    invocation_id = ready_one(db, make_agent_with_trigger(db, runtime_secret=b"not ours"))
     dispatch_once(db, invocation_id)
     row = row_of(db, invocation_id)
     assert row.state == "dead"

@@ -15,13 +15,13 @@ from scheduler.queue.tasks import Room, RunsJob
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.dispatching import Scripted, make_dispatcher, reply
-from tests.support.invocations import audited, close, fire, make_woken, queued_jobs, row_of
+from tests.support.invocations import audited, close, fire, make_agent_with_trigger, queued_jobs, row_of
 
 
 def ready_many(db: Database, count: int) -> list[UUID]:
     """Creates ready invocations, each of a separate agent."""
     for number in range(count):
-        fire(db, make_woken(db, f"agent {number}"))
+        fire(db, make_agent_with_trigger(db, f"agent {number}"))
     return close(db).ready
 
 

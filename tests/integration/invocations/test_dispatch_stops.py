@@ -19,7 +19,7 @@ from scheduler.storage.engine import Database
 from tests.support.database import change
 from tests.support.dispatching import Scripted, dispatch_once, hang, make_dispatcher, reply
 from tests.support.factories import DEFAULT_TENANT
-from tests.support.invocations import close, make_woken, ready_one, row_of
+from tests.support.invocations import close, make_agent_with_trigger, ready_one, row_of
 
 
 def run_watched(
@@ -195,7 +195,7 @@ def test_a_shutdown_hands_the_run_back_before_the_job_ends(db: Database) -> None
 
 def test_a_shutdown_at_any_moment_leaves_no_run_behind(db: Database) -> None:
     """However far a job has come when it is cancelled, its invocation is not left running."""
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
 
     async def cancel_after(turns: int, invocation_id: UUID) -> None:
         dispatcher = make_dispatcher(db, Scripted(reply))

@@ -18,7 +18,7 @@ from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.dispatching import Scripted, hang, make_dispatcher, reply
 from tests.support.factories import DEFAULT_TENANT
-from tests.support.invocations import close, fire, make_woken
+from tests.support.invocations import close, fire, make_agent_with_trigger
 
 NEIGHBOUR = UUID(int=7)
 
@@ -120,7 +120,7 @@ def test_a_job_waits_on_its_worker_for_places_that_are_soon_free(
 
 def flood(db: Database, count: int) -> list[UUID]:
     for number in range(count):
-        fire(db, make_woken(db, f"agent {number}"))
+        fire(db, make_agent_with_trigger(db, f"agent {number}"))
     return close(db).ready
 
 
@@ -131,7 +131,7 @@ def jobs(db: Database) -> list[Any]:
 def test_the_job_of_a_tenant_with_few_goes_before_those_of_one_with_many(db: Database) -> None:
     many = flood(db, 120)
     assert [(len(job.args["runs"]), job.priority) for job in jobs(db)] == [(50, 0), (50, -1), (20, -2)]
-    woken = make_woken(db, "late")
+    woken = make_agent_with_trigger(db, "late")
     fire(db, woken)
     with db.begin() as conn:
         conn.execute(text("INSERT INTO tenants (id, name) VALUES (:id, 'neighbour')"), {"id": NEIGHBOUR})
@@ -140,7 +140,7 @@ def test_the_job_of_a_tenant_with_few_goes_before_those_of_one_with_many(db: Dat
     assert lone not in many
     place = [job.args["runs"][0][0] for job in jobs(db)].index(str(lone))
     assert (place, jobs(db)[place].priority) == (1, 0), "before all but the first of the many"
-    fire(db, make_woken(db, "one more of the many"))
+    fire(db, make_agent_with_trigger(db, "one more of the many"))
     close(db)
     assert jobs(db)[-1].priority == -2
 
@@ -182,7 +182,7 @@ def test_what_a_tenant_may_not_run_yet_waits_and_comes_again(db: Database) -> No
 def test_agents_of_a_host_that_do_not_answer_leave_places_for_others(db: Database) -> None:
     ids = flood(db, 12)
     change(db, """UPDATE agents SET runtime = '{"name": "echo", "url": "http://slow.example/run"}'""")
-    lone = make_woken(db, "lone")
+    lone = make_agent_with_trigger(db, "lone")
     fire(db, lone)
     [other] = close(db).ready
 
@@ -215,6 +215,6 @@ def test_a_tenant_does_not_take_all_that_a_host_may_have() -> None:
 def test_running_invocations_count_for_the_priority_too(db: Database) -> None:
     flood(db, 60)
     change(db, "UPDATE invocations SET state = 'running', started_at = now()")
-    fire(db, make_woken(db, "one more of the many"))
+    fire(db, make_agent_with_trigger(db, "one more of the many"))
     close(db)
     assert jobs(db)[-1].priority == -1

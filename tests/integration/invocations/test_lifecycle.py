@@ -30,7 +30,7 @@ from tests.support.invocations import (
     finish,
     fire,
     firing_states,
-    make_woken,
+    make_agent_with_trigger,
     ready_one,
     row_of,
     run_once,
@@ -46,7 +46,7 @@ EVERY_STATE = list(InvocationState)
 @pytest.fixture
 def in_every_state(db: Database) -> dict[InvocationState, UUID]:
     """Creates an invocation in each state, each of a separate agent."""
-    return {state: bring_to(db, make_woken(db, state), state) for state in reversed(EVERY_STATE)}
+    return {state: bring_to(db, make_agent_with_trigger(db, state), state) for state in reversed(EVERY_STATE)}
 
 
 def states_of(db: Database, invocations: dict[InvocationState, UUID]) -> dict[InvocationState, str]:
@@ -98,7 +98,7 @@ def test_only_what_runs_or_awaits_can_be_completed(
 
 @pytest.mark.parametrize("state", [S.COLLECTING, S.READY, S.RETRYING])
 def test_cancelling_ends_what_waits(db: Database, state: InvocationState) -> None:
-    invocation_id = bring_to(db, make_woken(db), state)
+    invocation_id = bring_to(db, make_agent_with_trigger(db), state)
     with db.begin() as conn:
         assert request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test") is S.CANCELLED
     row = row_of(db, invocation_id)
@@ -109,7 +109,7 @@ def test_cancelling_ends_what_waits(db: Database, state: InvocationState) -> Non
 
 @pytest.mark.parametrize("state", [S.RUNNING, S.AWAITING])
 def test_cancelling_asks_what_runs(db: Database, state: InvocationState) -> None:
-    invocation_id = bring_to(db, make_woken(db), state)
+    invocation_id = bring_to(db, make_agent_with_trigger(db), state)
     with db.begin() as conn:
         assert request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test") is state
     row = row_of(db, invocation_id)
@@ -127,7 +127,7 @@ def test_what_has_ended_cannot_be_cancelled(db: Database, in_every_state: dict[I
 
 
 def test_a_claim_counts_the_attempt_and_names_the_worker(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     firings = fire(db, woken, 2)
     [invocation_id] = close(db).ready
     claimed = start(db, invocation_id)
@@ -139,7 +139,7 @@ def test_a_claim_counts_the_attempt_and_names_the_worker(db: Database) -> None:
 
 
 def test_the_job_of_an_earlier_attempt_claims_nothing(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     invocation_id = run_once(db, Failed("not now"))
     change(db, "UPDATE invocations SET due_at = now()")
@@ -163,7 +163,7 @@ def test_the_job_of_an_earlier_attempt_claims_nothing(db: Database) -> None:
 def test_an_end_marks_the_firings_is_audited_and_frees_the_agent(
     db: Database, outcome: Outcome, state: InvocationState, reason: str | None
 ) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     firings = fire(db, woken, 2)
     [invocation_id] = close(db).ready
     claimed = start(db, invocation_id)
@@ -179,20 +179,20 @@ def test_an_end_marks_the_firings_is_audited_and_frees_the_agent(
 
 
 def test_a_reply_is_stored_as_text_that_the_database_can_hold(db: Database) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     row = row_of(db, run_once(db, Replied("a\x00b \ud800 c")))
     assert (row.reply, row.reply_truncated) == ("a\ufffdb ? c", False)
 
 
 def test_a_long_reply_is_cut_between_characters_and_is_a_success(db: Database) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     row = row_of(db, run_once(db, Replied("é" * MAX_REPLY_BYTES)))
     assert (row.state, row.reply_truncated) == ("succeeded", True)
     assert row.reply == "é" * (MAX_REPLY_BYTES // 2)
 
 
 def test_each_try_is_kept_with_its_times_and_its_error(db: Database) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     invocation_id = run_once(db, Failed("HTTP 503"))
     change(db, "UPDATE invocations SET due_at = now()")
     run_once(db, Replied("done"))
@@ -203,7 +203,7 @@ def test_each_try_is_kept_with_its_times_and_its_error(db: Database) -> None:
 
 
 def test_failures_are_repeated_with_growing_waits_until_the_fifth_frees_the_agent(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     firings = fire(db, woken)
     [invocation_id] = close(db).ready
     for wait in (5, 15, 45, 135):
@@ -224,7 +224,7 @@ def test_failures_are_repeated_with_growing_waits_until_the_fifth_frees_the_agen
 
 
 def test_the_wait_that_an_agent_asks_for_is_kept(db: Database) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     row = row_of(db, run_once(db, Failed("HTTP 429", retry_after=120.0)))
     assert 60 <= (row.due_at - row.now).total_seconds() <= 120
 
@@ -262,7 +262,7 @@ def test_an_invocation_that_does_not_exist_cannot_be_finished(db: Database) -> N
 
 
 def test_a_wake_up_is_sent_only_when_something_is_due_soon(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id = bring_to(db, woken, S.READY)
     url = db.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg:", "postgresql:", 1)
     with psycopg.connect(url, autocommit=True) as listener:

@@ -12,22 +12,32 @@ from scheduler.domain.run import Replied
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.factories import make_due, make_trigger
-from tests.support.invocations import Woken, close, end, fire, make_woken, row_of, run_once, start, window_of
+from tests.support.invocations import (
+    AgentWithTrigger,
+    close,
+    end,
+    fire,
+    make_agent_with_trigger,
+    row_of,
+    run_once,
+    start,
+    window_of,
+)
 from tests.support.stepped_scheduler import SteppedScheduler
 from tests.support.tools import Toolbox
 
 LATER = "2090-01-01T00:00:00Z"
 
 
-def once(db: Database, agent_id: UUID, name: str) -> Woken:
+def once(db: Database, agent_id: UUID, name: str) -> AgentWithTrigger:
     """Creates a once trigger of the agent that is due now."""
     tools = Toolbox(db, agent_id)
     made = tools("set_trigger", name=name, type="once", config={"at": LATER}, reason="again", cooldown_seconds=0)
     make_due(db, UUID(made["id"]))
-    return Woken(agent_id, UUID(made["id"]))
+    return AgentWithTrigger(agent_id, UUID(made["id"]))
 
 
-def until_due(db: Database, woken: Woken) -> timedelta:
+def until_due(db: Database, woken: AgentWithTrigger) -> timedelta:
     """Returns how long the agent's window still waits."""
     query = "SELECT due_at - clock_timestamp() FROM invocations WHERE state = 'collecting' AND agent_id = :id"
     ((left,),) = rows(db, query, id=woken.agent_id)
@@ -49,7 +59,7 @@ def test_a_loop_of_cancelled_and_new_triggers_wakes_once_a_minute(
     db: Database, scheduler: SteppedScheduler
 ) -> None:
     """Without a window delay and without a cooldown; the audit trail names the loop, once."""
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     tools = Toolbox(db, woken.agent_id)
     for number in range(6):
@@ -75,7 +85,7 @@ def test_a_loop_of_cancelled_and_new_triggers_wakes_once_a_minute(
 
 @pytest.mark.parametrize("how", [{}, {"immediate": True}, {"ignore_cooldown": True}])
 def test_neither_urgency_nor_other_triggers_break_the_pace(db: Database, how: dict[str, bool]) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     first, second = once(db, woken.agent_id, "one"), once(db, woken.agent_id, "two")
     change(db, "UPDATE triggers SET urgent = true WHERE id = :id", id=second.trigger_id)
     fire(db, first)
@@ -88,7 +98,7 @@ def test_neither_urgency_nor_other_triggers_break_the_pace(db: Database, how: di
 
 def test_waits_do_not_add_up(db: Database) -> None:
     """A window that closed early for another reason counts as the wake that it was."""
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     for number in range(4):
         fire(db, once(db, woken.agent_id, f"again {number}"))
         fire(db, woken)
@@ -98,7 +108,7 @@ def test_waits_do_not_add_up(db: Database) -> None:
 
 
 def test_what_a_person_asks_for_and_what_is_written_keep_no_pace(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     own = once(db, woken.agent_id, "one")
     fire(db, own)
     run_once(db, Replied("done"))
@@ -113,7 +123,7 @@ def test_what_a_person_asks_for_and_what_is_written_keep_no_pace(db: Database) -
 
 
 def test_a_trigger_made_in_a_run_belongs_to_its_chain(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     (root,) = fire(db, woken, depth=3)
     claimed = start(db, close(db).ready[0])
     own = once(db, woken.agent_id, "deep")
@@ -126,7 +136,7 @@ def test_a_trigger_made_in_a_run_belongs_to_its_chain(db: Database) -> None:
 
 
 def test_a_change_in_a_deeper_run_goes_down_with_it(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     own = once(db, woken.agent_id, "mine")
     fire(db, woken, depth=4)
     start(db, close(db).ready[0])
@@ -137,7 +147,7 @@ def test_a_change_in_a_deeper_run_goes_down_with_it(db: Database) -> None:
 
 def test_a_firing_is_not_put_off_for_ever(db: Database) -> None:
     """Twenty times; each time it returns, and in the end this is noted."""
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     (firing_id,) = fire(db, woken)
     tools = Toolbox(db, woken.agent_id)
     for _ in range(MAX_DEFERRALS):
@@ -152,7 +162,7 @@ def test_a_firing_is_not_put_off_for_ever(db: Database) -> None:
 
 
 def test_deferred_firings_come_back_at_the_same_pace(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     first, second = fire(db, woken, 2)
     run_once(db, Replied("later"))
     tools = Toolbox(db, woken.agent_id)
@@ -167,7 +177,7 @@ def test_deferred_firings_come_back_at_the_same_pace(db: Database) -> None:
 
 
 def test_an_agent_gives_itself_no_rights(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     assert "managed_by_agent" in Toolbox(db, woken.agent_id).refused(
         "update_trigger", trigger=str(woken.trigger_id), managed_by_agent=True
     )

@@ -14,7 +14,16 @@ from scheduler.manage.pauses import Pauses
 from scheduler.storage.engine import Database
 from tests.support.database import rows
 from tests.support.factories import DEFAULT_TENANT, make_tenant
-from tests.support.invocations import close, end, fire, make_woken, ready_one, row_of, start, window_of
+from tests.support.invocations import (
+    close,
+    end,
+    fire,
+    make_agent_with_trigger,
+    ready_one,
+    row_of,
+    start,
+    window_of,
+)
 
 WHOLE = pytest.mark.parametrize("whole", [DEFAULT_TENANT, None], ids=["tenant", "service"])
 
@@ -28,7 +37,7 @@ def pauses(db: Database) -> Pauses:
 def test_what_fires_during_a_pause_is_recorded_and_delivered_after_it(
     db: Database, pauses: Pauses, whole: UUID | None
 ) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     paused = pauses.pause(whole, actor="user:op", note="the model is down")
     assert (paused.is_paused, paused.paused_by, paused.paused_note) == (True, "user:op", "the model is down")
     fire(db, woken, 3)
@@ -43,7 +52,10 @@ def test_what_fires_during_a_pause_is_recorded_and_delivered_after_it(
 
 @WHOLE
 def test_what_was_paused_before_is_paused_after_it(db: Database, pauses: Pauses, whole: UUID | None) -> None:
-    stopped, running = make_woken(db, "stopped", is_paused=True), make_woken(db, "running")
+    stopped, running = (
+        make_agent_with_trigger(db, "stopped", is_paused=True),
+        make_agent_with_trigger(db, "running"),
+    )
     pauses.pause(whole, actor="op")
     for woken in (stopped, running):
         fire(db, woken)
@@ -54,7 +66,7 @@ def test_what_was_paused_before_is_paused_after_it(db: Database, pauses: Pauses,
 
 
 def test_a_tenant_stays_paused_when_the_service_is_resumed(db: Database, pauses: Pauses) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     pauses.pause(DEFAULT_TENANT, actor="op")
     pauses.pause(None, actor="op")
     fire(db, woken)
@@ -70,7 +82,10 @@ def test_a_tenant_stays_paused_when_the_service_is_resumed(db: Database, pauses:
 def test_nothing_that_is_ready_starts_and_what_runs_goes_on(
     db: Database, pauses: Pauses, whole: UUID | None
 ) -> None:
-    running, ready = start(db, ready_one(db, make_woken(db, "a"))), ready_one(db, make_woken(db, "b"))
+    running, ready = (
+        start(db, ready_one(db, make_agent_with_trigger(db, "a"))),
+        ready_one(db, make_agent_with_trigger(db, "b")),
+    )
     pauses.pause(whole, actor="op")
     with db.begin() as conn:
         candidates = read_candidates(conn, [ready])
@@ -83,7 +98,7 @@ def test_nothing_that_is_ready_starts_and_what_runs_goes_on(
 
 def test_another_tenant_is_woken_all_the_while(db: Database, pauses: Pauses) -> None:
     pauses.pause(make_tenant(db, "elsewhere"), actor="op")
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     assert len(close(db).ready) == 1
 
 

@@ -21,7 +21,7 @@ from tests.support.invocations import (
     close,
     end,
     fire,
-    make_woken,
+    make_agent_with_trigger,
     queued_jobs,
     ready_one,
     row_of,
@@ -110,7 +110,7 @@ def test_a_cancelled_run_whose_worker_is_gone_is_cancelled(db: Database) -> None
 
 
 def test_a_cancelled_invocation_that_nobody_reports_on_is_ended(db: Database) -> None:
-    invocation_id = bring_to(db, make_woken(db), S.AWAITING)
+    invocation_id = bring_to(db, make_agent_with_trigger(db), S.AWAITING)
     change(db, "DELETE FROM procrastinate_jobs")
     with db.begin() as conn:
         request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
@@ -126,7 +126,7 @@ def test_an_agent_that_accepted_and_did_not_report_is_retried_at_its_deadline(
     db: Database, duty: object, has_reported: bool, runtime: dict[str, str]
 ) -> None:
     assert callable(duty)
-    invocation_id = bring_to(db, make_woken(db, runtime=runtime), S.AWAITING)
+    invocation_id = bring_to(db, make_agent_with_trigger(db, runtime=runtime), S.AWAITING)
     if has_reported:
         change(db, "UPDATE agents SET reported_at = now()")
     change(db, "DELETE FROM procrastinate_jobs")
@@ -142,7 +142,7 @@ def test_an_agent_that_accepted_and_did_not_report_is_retried_at_its_deadline(
 def test_an_agent_that_says_202_by_habit_is_called_once(db: Database, duty: object) -> None:
     """It has never reported: at its deadline its work counts as done, because another attempt would repeat it."""
     assert callable(duty)
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id = bring_to(db, woken, S.AWAITING)
     change(db, "DELETE FROM procrastinate_jobs")
     change(db, "UPDATE invocations SET deadline_at = now()")
@@ -167,7 +167,7 @@ def test_only_one_process_sweeps_at_a_time(db: Database) -> None:
 
 def test_a_sound_database_needs_no_repair(db: Database) -> None:
     for state in reversed(InvocationState):
-        woken = make_woken(db, state)
+        woken = make_agent_with_trigger(db, state)
         bring_to(db, woken, state)
         if state in (S.RUNNING, S.RETRYING):
             fire(db, woken)
@@ -198,20 +198,20 @@ def test_a_running_invocation_without_a_job_is_retried(db: Database) -> None:
 
 @pytest.mark.parametrize("reason", ["busy", "paused", None])
 def test_a_window_that_is_held_for_nothing_is_freed(db: Database, reason: str | None) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     change(db, "UPDATE invocations SET due_at = NULL, held_reason = :reason", reason=reason)
     assert reconcile(db) == ReconcileResult(freed=1)
     assert len(close(db).ready) == 1
 
 
 def test_what_holds_a_window_rightly_is_left_alone(db: Database) -> None:
-    paused, busy = make_woken(db, "paused", is_paused=True), make_woken(db, "busy")
+    paused, busy = make_agent_with_trigger(db, "paused", is_paused=True), make_agent_with_trigger(db, "busy")
     fire(db, paused)
     fire(db, busy)
     close(db)
     fire(db, busy)
     close(db)
-    spent = make_woken(db, "spent", max_invocations_per_hour=1)
+    spent = make_agent_with_trigger(db, "spent", max_invocations_per_hour=1)
     run = ready_one(db, spent)
     end(db, start(db, run), Replied("done"))
     fire(db, spent)
@@ -224,7 +224,7 @@ def test_what_holds_a_window_rightly_is_left_alone(db: Database) -> None:
 def test_firings_whose_invocation_is_missing_or_over_are_put_into_the_agents_window(
     db: Database, how: str
 ) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     firings = fire(db, woken, 2)
     if how == "missing":
         change(db, "DELETE FROM invocations")
@@ -239,7 +239,7 @@ def test_firings_whose_invocation_is_missing_or_over_are_put_into_the_agents_win
 
 
 def test_old_firings_are_looked_at_only_when_all_are_asked_for(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken, id=UUID("01900000-0000-7000-8000-000000000000"))
     change(db, "DELETE FROM invocations")
     assert reconcile(db) == ReconcileResult()

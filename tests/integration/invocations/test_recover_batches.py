@@ -6,13 +6,22 @@ from scheduler.domain.run import HandedBack, Replied
 from scheduler.invocations.recovery import ReconcileResult, SweepResult, reconcile, sweep_stalled
 from scheduler.storage.engine import Database
 from tests.support.database import change
-from tests.support.invocations import close, end, fire, make_woken, queued_jobs, ready_one, row_of, start
+from tests.support.invocations import (
+    close,
+    end,
+    fire,
+    make_agent_with_trigger,
+    queued_jobs,
+    ready_one,
+    row_of,
+    start,
+)
 from tests.support.lost_workers import OLD, fetch_all_jobs
 
 
 def test_each_invocation_of_a_lost_job_is_handled_separately(db: Database) -> None:
     for number in range(4):
-        fire(db, make_woken(db, f"agent {number}"))
+        fire(db, make_agent_with_trigger(db, f"agent {number}"))
     ended, ran, waited, moved_on = close(db).ready
     fetch_all_jobs(db, OLD)
     end(db, start(db, ended), Replied("done"))

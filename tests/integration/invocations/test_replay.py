@@ -19,7 +19,7 @@ from tests.support.invocations import (
     end,
     fire,
     firing_states,
-    make_woken,
+    make_agent_with_trigger,
     row_of,
     run_once,
     start,
@@ -29,7 +29,7 @@ from tests.support.invocations import (
 
 @pytest.mark.parametrize("state", list(InvocationState))
 def test_what_has_ended_can_be_replayed_and_nothing_else(db: Database, state: InvocationState) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     invocation_id = bring_to(db, woken, state)
     if state not in FINAL_STATES:
         with db.begin() as conn, pytest.raises(Conflict, match="only one that has ended"):
@@ -46,7 +46,7 @@ def test_what_has_ended_can_be_replayed_and_nothing_else(db: Database, state: In
 
 
 def test_replayed_firings_ride_with_newer_ones_oldest_first(db: Database) -> None:
-    woken = make_woken(db, dedup_delay_seconds=600.0)
+    woken = make_agent_with_trigger(db, dedup_delay_seconds=600.0)
     old = fire(db, woken, immediate=True)
     dead = run_once(db, Failed("no", permanent=True))
     new = fire(db, woken)
@@ -58,7 +58,7 @@ def test_replayed_firings_ride_with_newer_ones_oldest_first(db: Database) -> Non
 
 
 def test_a_replay_into_a_held_window_waits_with_it(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     dead = run_once(db, Failed("no", permanent=True))
     fire(db, woken)
@@ -72,7 +72,7 @@ def test_a_replay_into_a_held_window_waits_with_it(db: Database) -> None:
 
 
 def test_a_second_replay_has_to_wait_for_the_end_of_the_first(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     firings = fire(db, woken)
     dead = run_once(db, Failed("no", permanent=True))
     with db.begin() as conn:
@@ -92,7 +92,7 @@ def test_a_second_replay_has_to_wait_for_the_end_of_the_first(db: Database) -> N
 
 
 def test_the_invocation_of_another_tenant_or_of_a_deleted_agent_is_not_replayed(db: Database) -> None:
-    invocation_id = bring_to(db, make_woken(db), InvocationState.DEAD)
+    invocation_id = bring_to(db, make_agent_with_trigger(db), InvocationState.DEAD)
     other = make_tenant(db, "other")
     with db.begin() as conn:
         with pytest.raises(NotFound):
@@ -105,7 +105,7 @@ def test_the_invocation_of_another_tenant_or_of_a_deleted_agent_is_not_replayed(
 
 
 def test_an_invocation_that_awaits_its_report_cannot_be_replayed(db: Database) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     invocation_id = run_once(db, Accepted())
     with db.begin() as conn, pytest.raises(Conflict):
         replay(conn, DEFAULT_TENANT, invocation_id, "key:test")

@@ -9,10 +9,10 @@ from scheduler.storage.engine import Database
 from tests.support.api import Api
 from tests.support.database import change, rows
 from tests.support.factories import BOX, DEFAULT_TENANT, make_trigger
-from tests.support.invocations import Woken, close, fire, make_woken
+from tests.support.invocations import AgentWithTrigger, close, fire, make_agent_with_trigger
 
 
-def waits(db: Database, woken: Woken) -> float:
+def waits(db: Database, woken: AgentWithTrigger) -> float:
     """Returns the seconds until the agent's window is due, at most 0 when it is."""
     query = (
         "SELECT extract(epoch FROM due_at - clock_timestamp())::float8 AS waits FROM invocations "
@@ -27,9 +27,9 @@ def patch(db: Database, trigger_id: UUID, **values: object) -> None:
     Triggers(db, BOX).update(DEFAULT_TENANT, trigger_id, values, actor="key:test")
 
 
-def cooling(db: Database) -> Woken:
+def cooling(db: Database) -> AgentWithTrigger:
     """An agent that was woken, whose trigger fired again during its cooldown of an hour."""
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     patch(db, woken.trigger_id, cooldown_seconds=3600)
     fire(db, woken)
     (done,) = close(db).ready
@@ -52,7 +52,9 @@ def test_a_cooldown_that_is_lowered_brings_the_window_forward(db: Database) -> N
 
 def test_a_higher_cooldown_and_another_triggers_leave_it_as_it_is(db: Database) -> None:
     woken = cooling(db)
-    other = Woken(woken.agent_id, make_trigger(db, woken.agent_id, "webhook", name="b", cooldown_seconds=60).id)
+    other = AgentWithTrigger(
+        woken.agent_id, make_trigger(db, woken.agent_id, "webhook", name="b", cooldown_seconds=60).id
+    )
     patch(db, woken.trigger_id, cooldown_seconds=7200)
     patch(db, other.trigger_id, cooldown_seconds=0)
     assert 3500 < waits(db, woken) <= 3600
@@ -67,7 +69,7 @@ def test_a_window_that_is_held_stays_held(db: Database) -> None:
 
 def test_an_agents_delay_that_is_lowered_brings_the_window_forward_but_to_no_cooldown(api: Api) -> None:
     db = api.db
-    woken, cool = make_woken(db, "quick", dedup_delay_seconds=600.0), cooling(db)
+    woken, cool = make_agent_with_trigger(db, "quick", dedup_delay_seconds=600.0), cooling(db)
     fire(db, woken)
     assert waits(db, woken) > 500
     for agent_id in (woken.agent_id, cool.agent_id):

@@ -34,7 +34,7 @@ from tests.support.api import Api
 from tests.support.database import change, until_blocked
 from tests.support.dispatching import Scripted, make_dispatcher
 from tests.support.hooks import make_hook
-from tests.support.invocations import close, fire, make_woken, ready_one
+from tests.support.invocations import close, fire, make_agent_with_trigger, ready_one
 from tests.support.llm import calls, make_model, make_thinker, providing, thinking
 from tests.support.llm import text as said
 from tests.support.otlp import Receiver, attributes, receiving
@@ -141,7 +141,7 @@ def test_an_intake_lasts_from_its_request_until_it_is_recorded(api: Api, receive
 def test_several_firings_of_a_wake_are_links_and_one_without_a_sender_is_a_trace_of_its_own(
     db: Database, receiver: Receiver
 ) -> None:
-    woken = make_woken(db, "ada")
+    woken = make_agent_with_trigger(db, "ada")
     first, second, third = fire(db, woken, 3)
     run_all(db, Replied("done"))
     tracing(db, receiver).look()
@@ -157,14 +157,14 @@ def test_several_firings_of_a_wake_are_links_and_one_without_a_sender_is_a_trace
 
 
 def test_an_end_that_is_committed_after_later_ones_is_exported_too(db: Database, receiver: Receiver) -> None:
-    fire(db, make_woken(db, "ada"))
+    fire(db, make_agent_with_trigger(db, "ada"))
     slow_id = run_all(db, Replied("done"))[0].invocation_id
     change(db, "UPDATE invocations SET finished_at = NULL")
     with db.begin() as slow:
         slow.execute(
             text("UPDATE invocations SET finished_at = clock_timestamp() WHERE id = :id"), {"id": slow_id}
         )
-        fire(db, make_woken(db, "bob"))
+        fire(db, make_agent_with_trigger(db, "bob"))
         run_all(db, Replied("done"))
         assert tracing(db, receiver).look() == 0
     assert tracing(db, receiver).look() == 8
@@ -197,8 +197,8 @@ def test_tool_calls_hang_below_their_run_as_many_for_each_wake(
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
 def test_spans_that_did_not_arrive_are_sent_again(db: Database, receiver: Receiver, status: int) -> None:
-    make_woken(db, "ada")
-    fire(db, make_woken(db, "bob"))
+    make_agent_with_trigger(db, "ada")
+    fire(db, make_agent_with_trigger(db, "bob"))
     run_all(db, Replied("done"))
     failed = sent("failed")
     receiver.status = status
@@ -222,7 +222,7 @@ def test_spans_that_the_receiver_will_never_take_are_dropped_counted_and_told(
         (200, TOO_OLD.SerializeToString()),
         (200, b"no protobuf"),
     ):
-        fire(db, make_woken(db, f"agent {receiver.status} {len(out.getvalue())}"))
+        fire(db, make_agent_with_trigger(db, f"agent {receiver.status} {len(out.getvalue())}"))
         run_all(db, Replied("done"))
         tracing(db, receiver).look()
         assert tracing(db, receiver).look() == 0
@@ -240,7 +240,7 @@ def test_spans_are_exported_once_by_several_schedulers_in_small_steps(
     monkeypatch.setattr("scheduler.storage.ended_spans.MOST_AT_ONCE", 2)
     monkeypatch.setattr("scheduler.tracing.MOST_SPANS", 3)
     for name in ("ada", "bob", "eve", "joe", "kim"):
-        fire(db, make_woken(db, name))
+        fire(db, make_agent_with_trigger(db, name))
         run_all(db, Replied("done"))
     with ThreadPoolExecutor(4) as threads:
         counts = [*threads.map(lambda _: tracing(db, receiver).look(), range(4))]
@@ -254,7 +254,7 @@ def test_log_lines_of_a_run_carry_its_ids_in_json(db: Database) -> None:
     out = io.StringIO()
     configure_logging("INFO", as_json=True, stream=out)
     try:
-        woken = make_woken(db, "ada")
+        woken = make_agent_with_trigger(db, "ada")
         [firing] = fire(db, woken)
         [request] = run_all(db, Replied("done"))
     finally:

@@ -25,7 +25,7 @@ from scheduler.invocations.replay import replay
 from scheduler.invocations.windows import close_due_windows, release_window
 from scheduler.storage.engine import Database
 from tests.support.factories import DEFAULT_TENANT
-from tests.support.invocations import Woken, make_woken
+from tests.support.invocations import AgentWithTrigger, make_agent_with_trigger
 
 SECONDS = 6.0
 DRAIN_SECONDS = 60.0
@@ -35,7 +35,7 @@ AGENTS = 8
 class Storm:
     """The actions of the threads, and what they saw."""
 
-    def __init__(self, db: Database, woken: list[Woken]) -> None:
+    def __init__(self, db: Database, woken: list[AgentWithTrigger]) -> None:
         self.db = db
         self.woken = woken
         self.recorded: list[UUID] = []
@@ -160,7 +160,7 @@ def drain(storm: Storm) -> None:
 def test_nothing_is_lost_overlaps_gets_stuck_or_deadlocks(db: Database) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
     print(f"seed {seed}")  # noqa: T201
-    storm = Storm(db, [make_woken(db, f"agent {number}", max_batch=5) for number in range(AGENTS)])
+    storm = Storm(db, [make_agent_with_trigger(db, f"agent {number}", max_batch=5) for number in range(AGENTS)])
     steps = [storm.take_in] * 3 + [storm.close] * 3 + [storm.run] * 4 + [storm.hurry, storm.meddle]
     stop = Event()
     with ThreadPoolExecutor(len(steps)) as threads:

@@ -23,7 +23,7 @@ from tests.support.invocations import (
     end,
     fire,
     firing_states,
-    make_woken,
+    make_agent_with_trigger,
     queued_jobs,
     row_of,
     run_once,
@@ -33,7 +33,7 @@ from tests.support.invocations import (
 
 
 def test_a_due_window_becomes_ready_with_its_firings_oldest_first_and_a_job(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     firings = fire(db, woken) + fire(db, woken, 2)
     closed = close(db)
     [invocation_id] = closed.ready
@@ -46,7 +46,7 @@ def test_a_due_window_becomes_ready_with_its_firings_oldest_first_and_a_job(db: 
 
 
 def test_a_window_that_is_not_due_stays_open(db: Database) -> None:
-    woken = make_woken(db, dedup_delay_seconds=30.0)
+    woken = make_agent_with_trigger(db, dedup_delay_seconds=30.0)
     fire(db, woken)
     assert close(db).ready == []
     with db.begin() as conn:
@@ -61,7 +61,7 @@ def test_without_windows_nothing_is_due(db: Database) -> None:
 
 
 def test_a_close_that_is_rolled_back_leaves_neither_a_ready_invocation_nor_a_job(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     with db.engine.connect() as conn:
         assert len(close_due_windows(conn, 10).ready) == 1
@@ -71,7 +71,7 @@ def test_a_close_that_is_rolled_back_leaves_neither_a_ready_invocation_nor_a_job
 
 
 def test_a_pass_takes_the_longest_due_first_and_no_more_than_its_limit(db: Database) -> None:
-    woken = [make_woken(db, f"agent {number}") for number in range(3)]
+    woken = [make_agent_with_trigger(db, f"agent {number}") for number in range(3)]
     windows = []
     for each in reversed(woken):
         fire(db, each)
@@ -81,7 +81,7 @@ def test_a_pass_takes_the_longest_due_first_and_no_more_than_its_limit(db: Datab
 
 
 def test_a_window_behind_an_active_invocation_is_held_until_that_one_ends(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     [first] = close(db).ready
     late = fire(db, woken)
@@ -107,7 +107,7 @@ def test_a_window_behind_an_active_invocation_is_held_until_that_one_ends(db: Da
 
 
 def test_a_window_whose_active_invocation_is_locked_is_left_due(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     [active] = close(db).ready
     fire(db, woken)
@@ -120,7 +120,7 @@ def test_a_window_whose_active_invocation_is_locked_is_left_due(db: Database) ->
 
 
 def test_a_window_that_another_scheduler_holds_is_passed_over(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     with db.begin() as other:
         assert len(close_due_windows(other, 10).ready) == 1
@@ -128,7 +128,7 @@ def test_a_window_that_another_scheduler_holds_is_passed_over(db: Database) -> N
 
 
 def test_the_oldest_of_an_over_full_window_leave_and_the_rest_wait_for_the_next_run(db: Database) -> None:
-    woken = make_woken(db, max_batch=3)
+    woken = make_agent_with_trigger(db, max_batch=3)
     firings = fire(db, woken, 8)
     window = window_of(db, woken).id
     [first] = close(db).ready
@@ -152,7 +152,7 @@ def test_the_oldest_of_an_over_full_window_leave_and_the_rest_wait_for_the_next_
 
 
 def test_a_full_window_closes_before_its_time(db: Database) -> None:
-    woken = make_woken(db, max_batch=3, dedup_delay_seconds=600.0)
+    woken = make_agent_with_trigger(db, max_batch=3, dedup_delay_seconds=600.0)
     fire(db, woken, 2)
     assert close(db).ready == []
     fire(db, woken)
@@ -160,7 +160,7 @@ def test_a_full_window_closes_before_its_time(db: Database) -> None:
 
 
 def test_a_paused_agents_window_is_held_until_it_is_resumed(db: Database) -> None:
-    woken = make_woken(db, is_paused=True)
+    woken = make_agent_with_trigger(db, is_paused=True)
     firings = fire(db, woken)
     assert close(db).held == 1
     assert window_of(db, woken).held_reason == "paused"
@@ -174,7 +174,7 @@ def test_a_paused_agents_window_is_held_until_it_is_resumed(db: Database) -> Non
 
 
 def test_a_retry_of_a_paused_agent_waits_for_the_resume_too(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     invocation_id = run_once(db, Failed("not now", retry_after=1))
     change(db, "UPDATE agents SET is_paused = true")
@@ -189,7 +189,7 @@ def test_a_retry_of_a_paused_agent_waits_for_the_resume_too(db: Database) -> Non
 
 
 def test_a_window_is_not_held_while_its_agent_is_just_being_resumed(db: Database) -> None:
-    woken = make_woken(db, is_paused=True)
+    woken = make_agent_with_trigger(db, is_paused=True)
     fire(db, woken)
     with db.begin() as resuming:
         resuming.execute(update(Agent).values(is_paused=False))
@@ -209,7 +209,7 @@ def test_a_window_is_not_held_while_its_agent_is_just_being_resumed(db: Database
 def test_the_window_of_a_deleted_agent_is_skipped_and_its_firings_kept(
     db: Database, change_agent: str, reason: str
 ) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     firings = fire(db, woken, 2)
     window = window_of(db, woken)
     change(db, f"UPDATE agents SET {change_agent}")  # noqa: S608
@@ -224,7 +224,7 @@ def test_the_window_of_a_deleted_agent_is_skipped_and_its_firings_kept(
 
 
 def test_a_window_without_firings_wakes_nobody(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     change(db, "UPDATE invocations SET firing_count = 0")
     window = window_of(db, woken)
@@ -234,7 +234,7 @@ def test_a_window_without_firings_wakes_nobody(db: Database) -> None:
 
 
 def test_a_retry_whose_wait_is_over_becomes_ready_with_a_job_of_its_next_attempt(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     fire(db, woken)
     invocation_id = run_once(db, Failed("not now"))
     assert close(db).ready == []

@@ -14,14 +14,14 @@ from scheduler.domain.run import Accepted
 from scheduler.invocations.recovery import ReconcileResult, reconcile
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
-from tests.support.invocations import fire, make_woken, run_once
+from tests.support.invocations import fire, make_agent_with_trigger, run_once
 
 RECONCILE_LOCK = 7_383_003
 
 
 def strand_of_old(db: Database) -> UUID:
     """Creates an old firing that is pending in an invocation that no longer exists."""
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     long_ago = UUID(int=1 << 96)
     change(db, "UPDATE firings SET id = :id", id=long_ago)
     change(db, "DELETE FROM invocations")
@@ -69,7 +69,7 @@ def test_after_a_whole_pass_only_what_is_recent_is_read(db: Database) -> None:
 
 
 def test_a_deadline_that_passed_is_no_repair(db: Database) -> None:
-    fire(db, make_woken(db))
+    fire(db, make_agent_with_trigger(db))
     run_once(db, Accepted())
     change(db, "UPDATE invocations SET deadline_at = now() - interval '1 second'")
     assert reconcile(db, newer_than=timedelta(hours=1)) == ReconcileResult(overdue=1)

@@ -8,7 +8,7 @@ from scheduler.domain.run import Failed, Outcome, Replied, Skipped
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.factories import make_agent, make_trigger
-from tests.support.invocations import Woken, close, end, fire, run_once, start
+from tests.support.invocations import AgentWithTrigger, close, end, fire, run_once, start
 from tests.support.messages import listen, make_user, write
 
 SENTENCES = {
@@ -80,6 +80,6 @@ def test_an_attempt_that_is_repeated_notifies_nobody_yet(db: Database) -> None:
 def test_what_no_person_asked_for_is_not_told(db: Database) -> None:
     ada = make_agent(db, "ada", dedup_delay_seconds=0.0)
     write(db, ada, "Hello.", from_user_id=make_user(db))
-    fire(db, Woken(ada, make_trigger(db, ada, "webhook", cooldown_seconds=0.0).id))
+    fire(db, AgentWithTrigger(ada, make_trigger(db, ada, "webhook", cooldown_seconds=0.0).id))
     run_once(db, Failed("never", permanent=True))
     assert (said(db), rows(db, "SELECT * FROM notifications")) == ([], [])

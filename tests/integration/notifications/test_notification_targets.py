@@ -26,7 +26,7 @@ from scheduler.queue.worker import make_check_app
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.factories import BOX, DEFAULT_TENANT
-from tests.support.invocations import Woken, fire, make_woken, row_of, run_once
+from tests.support.invocations import AgentWithTrigger, fire, make_agent_with_trigger, row_of, run_once
 from tests.support.polls import Site, answered, json_answer, running_site
 
 SECRET = new_standard_secret()
@@ -39,11 +39,11 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def woken(db: Database) -> Woken:
-    return make_woken(db)
+def woken(db: Database) -> AgentWithTrigger:
+    return make_agent_with_trigger(db)
 
 
-def make_target(db: Database, woken: Woken, url: str, kind: str = "webhook", name: str = "ops") -> UUID:
+def make_target(db: Database, woken: AgentWithTrigger, url: str, kind: str = "webhook", name: str = "ops") -> UUID:
     secrets = {"url": url, "secret": SECRET if kind == "webhook" else None}
     values = {"name": name, "kind": kind, "host": "127.0.0.1", "secrets": BOX.encrypt(json.dumps(secrets))}
     with db.begin() as conn:
@@ -51,7 +51,7 @@ def make_target(db: Database, woken: Woken, url: str, kind: str = "webhook", nam
     return target_id
 
 
-def reply(db: Database, woken: Woken, text: str = "All quiet.") -> UUID:
+def reply(db: Database, woken: AgentWithTrigger, text: str = "All quiet.") -> UUID:
     fire(db, woken)
     return run_once(db, Replied(text))
 
@@ -88,7 +88,7 @@ def target(db: Database) -> Any:
     return row
 
 
-def test_a_reply_is_sent_to_each_target_signed(db: Database, woken: Woken, site: Site) -> None:
+def test_a_reply_is_sent_to_each_target_signed(db: Database, woken: AgentWithTrigger, site: Site) -> None:
     make_target(db, woken, site.url + "hook")
     make_target(db, woken, site.url + "slack", "slack", "chat")
     reply(db, woken)
@@ -104,14 +104,14 @@ def test_a_reply_is_sent_to_each_target_signed(db: Database, woken: Woken, site:
     assert all(row.delivered_at for row in rows(db, "SELECT * FROM notification_targets"))
 
 
-def test_nothing_is_sent_for_agents_among_themselves(db: Database, woken: Woken, site: Site) -> None:
+def test_nothing_is_sent_for_agents_among_themselves(db: Database, woken: AgentWithTrigger, site: Site) -> None:
     make_target(db, woken, site.url)
     fire(db, woken, trust=Trust.AGENT)
     run_once(db, Replied("to my colleague"))
     assert jobs(db) == []
 
 
-def test_procrastinate_runs_the_job(db: Database, woken: Woken, site: Site, database_url: str) -> None:
+def test_procrastinate_runs_the_job(db: Database, woken: AgentWithTrigger, site: Site, database_url: str) -> None:
     make_target(db, woken, site.url)
     reply(db, woken)
 
@@ -134,7 +134,9 @@ def test_procrastinate_runs_the_job(db: Database, woken: Woken, site: Site, data
     assert deliveries(db)[0].state == "delivered"
 
 
-def test_a_target_that_is_unavailable_is_retried_and_then_given_up(db: Database, woken: Woken, site: Site) -> None:
+def test_a_target_that_is_unavailable_is_retried_and_then_given_up(
+    db: Database, woken: AgentWithTrigger, site: Site
+) -> None:
     make_target(db, woken, site.url)
     site.answer = answered("500 Internal Server Error", retry_after="7")
     invocation_id = reply(db, woken)
@@ -159,7 +161,9 @@ def test_a_target_that_is_unavailable_is_retried_and_then_given_up(db: Database,
     assert row_of(db, invocation_id).state == "succeeded"
 
 
-def test_a_receiver_that_says_when_to_come_back_uses_up_no_tries(db: Database, woken: Woken, site: Site) -> None:
+def test_a_receiver_that_says_when_to_come_back_uses_up_no_tries(
+    db: Database, woken: AgentWithTrigger, site: Site
+) -> None:
     make_target(db, woken, site.url)
     site.answer = answered("429 Too Many Requests", retry_after="1")
     reply(db, woken)
@@ -179,7 +183,7 @@ def test_a_receiver_that_says_when_to_come_back_uses_up_no_tries(db: Database, w
     assert deliveries(db)[0].state == "dead"
 
 
-def test_a_target_that_names_no_coding_gets_it_once(db: Database, woken: Woken, site: Site) -> None:
+def test_a_target_that_names_no_coding_gets_it_once(db: Database, woken: AgentWithTrigger, site: Site) -> None:
     make_target(db, woken, site.url)
     site.answer = answered("200 OK", content_encoding="none")
     reply(db, woken)
@@ -187,7 +191,7 @@ def test_a_target_that_names_no_coding_gets_it_once(db: Database, woken: Woken, 
     assert deliveries(db)[0].state == "delivered"
 
 
-def test_it_arrives_at_a_later_try_and_the_note_goes(db: Database, woken: Woken, site: Site) -> None:
+def test_it_arrives_at_a_later_try_and_the_note_goes(db: Database, woken: AgentWithTrigger, site: Site) -> None:
     make_target(db, woken, site.url)
     site.answer = answered("429 Too Many Requests")
     reply(db, woken)
@@ -201,7 +205,7 @@ def test_it_arrives_at_a_later_try_and_the_note_goes(db: Database, woken: Woken,
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "302 Found", "401 Unauthorized"])
-def test_a_refusal_is_final(db: Database, woken: Woken, site: Site, status: str) -> None:
+def test_a_refusal_is_final(db: Database, woken: AgentWithTrigger, site: Site, status: str) -> None:
     make_target(db, woken, site.url)
     site.answer = answered(status, location="http://127.0.0.1/")
     reply(db, woken)
@@ -210,7 +214,9 @@ def test_a_refusal_is_final(db: Database, woken: Woken, site: Site, status: str)
     assert len(site.seen) == 1
 
 
-def test_a_forbidden_address_is_final_and_its_url_is_not_told(db: Database, woken: Woken, site: Site) -> None:
+def test_a_forbidden_address_is_final_and_its_url_is_not_told(
+    db: Database, woken: AgentWithTrigger, site: Site
+) -> None:
     make_target(db, woken, site.url + "t0ken")
     reply(db, woken)
     work(db, *jobs(db), allow="10.0.0.0/8")
@@ -219,7 +225,7 @@ def test_a_forbidden_address_is_final_and_its_url_is_not_told(db: Database, woke
     assert "t0ken" not in str(rows(db, "SELECT detail FROM audit_events")) + target(db).note
 
 
-def test_of_two_jobs_for_one_try_one_does_nothing(db: Database, woken: Woken, site: Site) -> None:
+def test_of_two_jobs_for_one_try_one_does_nothing(db: Database, woken: AgentWithTrigger, site: Site) -> None:
     make_target(db, woken, site.url)
     reply(db, woken)
     [job] = jobs(db)
@@ -228,7 +234,7 @@ def test_of_two_jobs_for_one_try_one_does_nothing(db: Database, woken: Woken, si
     assert len(site.seen) == 1
 
 
-def test_what_was_lost_with_its_worker_is_queued_again(db: Database, woken: Woken, site: Site) -> None:
+def test_what_was_lost_with_its_worker_is_queued_again(db: Database, woken: AgentWithTrigger, site: Site) -> None:
     make_target(db, woken, site.url)
     reply(db, woken)
     change(db, "UPDATE procrastinate_jobs SET status = 'doing' WHERE queue_name = 'io'")
@@ -240,7 +246,7 @@ def test_what_was_lost_with_its_worker_is_queued_again(db: Database, woken: Woke
     assert len(site.seen) == 1
 
 
-def test_workers_that_are_lost_every_time_end_it(db: Database, woken: Woken, site: Site) -> None:
+def test_workers_that_are_lost_every_time_end_it(db: Database, woken: AgentWithTrigger, site: Site) -> None:
     make_target(db, woken, site.url)
     reply(db, woken)
     [(delivery_id, _)] = jobs(db)
@@ -250,7 +256,7 @@ def test_workers_that_are_lost_every_time_end_it(db: Database, woken: Woken, sit
     assert site.seen == []
 
 
-def test_a_deleted_target_gets_nothing_more(db: Database, woken: Woken, site: Site) -> None:
+def test_a_deleted_target_gets_nothing_more(db: Database, woken: AgentWithTrigger, site: Site) -> None:
     make_target(db, woken, site.url)
     reply(db, woken)
     change(db, "DELETE FROM notification_targets")

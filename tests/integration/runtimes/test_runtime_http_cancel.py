@@ -31,7 +31,16 @@ from tests.support.dispatching import make_dispatcher
 from tests.support.factories import BOX, DEFAULT_TENANT
 from tests.support.http_agents import answered
 from tests.support.http_shapes import Script, replied
-from tests.support.invocations import audited, bring_to, close, end, make_woken, ready_one, row_of, start
+from tests.support.invocations import (
+    audited,
+    bring_to,
+    close,
+    end,
+    make_agent_with_trigger,
+    ready_one,
+    row_of,
+    start,
+)
 from tests.support.runs import LOOPBACK, SECRET, make_parts
 
 HOW = {"poll_path": "/runs/{{answer.id}}", "done_path": "$.state", "cancel_path": "/runs/{{answer.id}}/cancel"}
@@ -50,7 +59,10 @@ def make_follower(db: Database, url: str, how: dict[str, Any] | None = None, **s
     runtime = {"kind": "http", "url": url, "async": how or HOW, **settings}
     secret = BOX.encrypt(HttpRuntime.pack({"secret": SECRET, "token": "t"}))
     return ready_one(
-        db, make_woken(db, f"a{new_id().hex}", runtime_kind="http", runtime=runtime, runtime_secret=secret)
+        db,
+        make_agent_with_trigger(
+            db, f"a{new_id().hex}", runtime_kind="http", runtime=runtime, runtime_secret=secret
+        ),
     )
 
 
@@ -136,7 +148,7 @@ def remember(db: Database, invocation_id: UUID, cancel_url: str | None) -> None:
 
 def test_a_run_whose_invocation_waits_for_its_next_attempt_is_cancelled(db: Database) -> None:
     for name, cancel_url, count in (("ada", "http://127.0.0.1:1/runs/1/cancel", 1), ("bob", None, 1)):
-        invocation_id = bring_to(db, make_woken(db, name), InvocationState.RETRYING)
+        invocation_id = bring_to(db, make_agent_with_trigger(db, name), InvocationState.RETRYING)
         remember(db, invocation_id, cancel_url)
         cancel(db, invocation_id)
         assert len(cancels(db)) == count
@@ -144,7 +156,7 @@ def test_a_run_whose_invocation_waits_for_its_next_attempt_is_cancelled(db: Data
 
 @pytest.mark.parametrize("reason", ["timeout", "worker_lost"])
 def test_a_run_that_was_given_up_is_cancelled_and_none_before_that(db: Database, reason: str) -> None:
-    invocation_id = ready_one(db, make_woken(db, "ada"))
+    invocation_id = ready_one(db, make_agent_with_trigger(db, "ada"))
     for number in range(1, MAX_TRIES + 1):
         claimed = start(db, invocation_id)
         remember(db, claimed.id, "http://127.0.0.1:1/runs/1/cancel")
@@ -187,7 +199,7 @@ def test_a_cancellation_whose_worker_stops_or_dies_is_left_to_another(
 
 def test_a_run_that_ended_otherwise_is_not_cancelled(db: Database) -> None:
     for name, outcome in (("ada", Failed("no", permanent=True)), ("bob", Failed("not now"))):
-        claimed = start(db, ready_one(db, make_woken(db, name)))
+        claimed = start(db, ready_one(db, make_agent_with_trigger(db, name)))
         remember(db, claimed.id, "http://127.0.0.1:1/runs/1/cancel")
         end(db, claimed, outcome)
     assert cancels(db) == []

@@ -15,7 +15,7 @@ from scheduler.storage.engine import Database
 from scheduler.storage.queries import AuditFilter, LedgerFilter, list_audit, list_firings, list_invocations
 from scheduler.storage.tenants import DEFAULT_TENANT
 from tests.support.database import change
-from tests.support.invocations import Woken, bring_to, make_woken
+from tests.support.invocations import AgentWithTrigger, bring_to, make_agent_with_trigger
 
 STATES = (InvocationState.DEAD, InvocationState.SUCCEEDED, InvocationState.RUNNING)
 NOBODY = UUID(int=9)
@@ -28,9 +28,9 @@ DELIVERED = text("""
 
 
 @pytest.fixture
-def woken(db: Database) -> list[Woken]:
+def woken(db: Database) -> list[AgentWithTrigger]:
     """Two agents, each with invocations in several states and with deliveries."""
-    made = [make_woken(db, "ada"), make_woken(db, "bob")]
+    made = [make_agent_with_trigger(db, "ada"), make_agent_with_trigger(db, "bob")]
     for one, state in product(made, STATES):
         bring_to(db, one, state)
     change(db, "UPDATE invocations SET replayed_into = id WHERE state = 'dead'")
@@ -41,7 +41,7 @@ def woken(db: Database) -> list[Woken]:
 
 @pytest.mark.parametrize("most", [newest.MOST_TRIGGERS, 0])
 def test_every_way_to_read_gives_the_same_rows(
-    db: Database, woken: list[Woken], monkeypatch: pytest.MonkeyPatch, most: int
+    db: Database, woken: list[AgentWithTrigger], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(newest, "MOST_TRIGGERS", most)
     monkeypatch.setattr(newest, "FEW", most)
@@ -90,7 +90,7 @@ def test_every_way_to_read_gives_the_same_rows(
             ]
 
 
-def test_pages_of_an_agents_rows_follow_each_other(db: Database, woken: list[Woken]) -> None:
+def test_pages_of_an_agents_rows_follow_each_other(db: Database, woken: list[AgentWithTrigger]) -> None:
     agent_id = woken[0].agent_id
     change(db, "UPDATE triggers SET agent_id = CAST(:id AS uuid)", id=str(agent_id))
     with db.begin() as conn:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from scheduler.domain.run import Replied
 from scheduler.storage.engine import Database
 from tests.support.database import rows
-from tests.support.invocations import close, fire, make_woken, run_once, start
+from tests.support.invocations import close, fire, make_agent_with_trigger, run_once, start
 from tests.support.tools import Toolbox
 
 
 def test_an_agent_acknowledges_its_own_firings_while_it_runs_and_afterwards(db: Database) -> None:
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     tool = Toolbox(db, woken.agent_id)
     [first] = fire(db, woken)
     run_once(db, Replied("done"))
@@ -29,7 +29,7 @@ def test_an_agent_acknowledges_its_own_firings_while_it_runs_and_afterwards(db: 
 
 
 def test_a_refusal_says_what_to_do(db: Database) -> None:
-    woken, stranger = make_woken(db), make_woken(db, "stranger")
+    woken, stranger = make_agent_with_trigger(db), make_agent_with_trigger(db, "stranger")
     [foreign] = fire(db, stranger)
     run_once(db, Replied("done"))
     [waiting] = fire(db, woken)

@@ -8,13 +8,13 @@ from scheduler.storage.firing_documents import add_documents
 from scheduler.triggers.looks import Document
 from tests.support.database import change, rows
 from tests.support.factories import make_agent, make_tenant
-from tests.support.invocations import fire, make_woken
+from tests.support.invocations import fire, make_agent_with_trigger
 from tests.support.messages import listen, make_user, write
 from tests.support.tools import Toolbox
 
 
 def test_a_firing_is_read_whole(db: Database) -> None:
-    woken = make_woken(db, "ada")
+    woken = make_agent_with_trigger(db, "ada")
     text_id, bytes_id, bare_id = (
         fire(db, woken, payload=payload, content_type="text/plain")[0]
         for payload in (b"x" * 60_000, b"\xff\x00", None)
@@ -48,7 +48,7 @@ def test_a_message_is_read_whole_by_whom_it_concerns(db: Database) -> None:
 
 
 def test_what_is_others_is_not_there(db: Database) -> None:
-    woken, bob = make_woken(db, "ada"), make_agent(db, "bob")
+    woken, bob = make_agent_with_trigger(db, "ada"), make_agent(db, "bob")
     firing_id = fire(db, woken)[0]
     foreign = make_agent(db, "foreign", make_tenant(db, "elsewhere"))
     for agent_id in (bob, foreign):

@@ -9,7 +9,7 @@ from scheduler.domain.run import Replied
 from scheduler.storage.engine import Database
 from tests.support.database import rows
 from tests.support.factories import DEFAULT_TENANT, make_agent
-from tests.support.invocations import fire, make_woken, run_once
+from tests.support.invocations import fire, make_agent_with_trigger, run_once
 from tests.support.tools import Toolbox
 
 
@@ -41,7 +41,7 @@ def test_a_tenants_zone_holds_where_the_agent_has_none(db: Database) -> None:
 
 
 def test_a_deferral_without_an_offset_is_local(db: Database) -> None:
-    woken = make_woken(db, timezone="Asia/Shanghai")
+    woken = make_agent_with_trigger(db, timezone="Asia/Shanghai")
     (firing_id,) = fire(db, woken)
     run_once(db, Replied("later"))
     tools = Toolbox(db, woken.agent_id)

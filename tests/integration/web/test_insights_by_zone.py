@@ -12,7 +12,7 @@ from scheduler.storage.engine import Database
 from scheduler.storage.insights import InsightsFilter, read_buckets
 from scheduler.storage.tenants import DEFAULT_TENANT
 from tests.support.database import change, rows
-from tests.support.invocations import make_woken
+from tests.support.invocations import make_agent_with_trigger
 
 DAYS = 4
 # One each 7 minutes and 11 seconds, so that every hour of every offset has some; each later than the last.
@@ -59,7 +59,7 @@ PLAIN = """
 )
 def test_buckets_are_those_of_a_plain_query(db: Database, zone: str, change_at: str) -> None:
     since = datetime.fromisoformat(change_at) - timedelta(days=DAYS / 2)
-    woken = make_woken(db)
+    woken = make_agent_with_trigger(db)
     change(db, FIRINGS, since=since, days=DAYS, trigger=woken.trigger_id, agent=woken.agent_id)
     until = since + timedelta(days=DAYS)
     for step in Step:

@@ -11,7 +11,7 @@ from scheduler.domain.run import Failed
 from tests.support.api import Api, agent_body
 from tests.support.database import change
 from tests.support.hooks import make_hook
-from tests.support.invocations import bring_to, close, end, make_woken, row_of, start
+from tests.support.invocations import bring_to, close, end, make_agent_with_trigger, row_of, start
 from tests.support.pages import signed_in
 
 READS = (
@@ -29,7 +29,7 @@ READS = (
 
 
 def test_who_only_reads_sees_the_lists_but_changes_nothing(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     dead = bring_to(api.db, woken, InvocationState.DEAD)
     reader = signed_in(api, api.with_key("read").key)
     for path in READS:
@@ -106,7 +106,7 @@ def test_a_form_without_its_token_changes_nothing(api: Api) -> None:
 
 
 def test_nothing_is_inline_on_any_page(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     invocation = bring_to(api.db, woken, InvocationState.DEAD)
     browser = signed_in(api)
     forms = [f"/agents/new?kind={kind}" for kind in ("http", "llm", "a2a", "command")]

@@ -10,12 +10,12 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
 from tests.support.api import Api
 from tests.support.database import change, rows
-from tests.support.invocations import bring_to, make_woken
+from tests.support.invocations import bring_to, make_agent_with_trigger
 from tests.support.pages import signed_in
 
 
 def test_agents_are_listed_with_their_status(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     invocation = bring_to(api.db, woken, InvocationState.DEAD)
     api.agent("bob")
     browser = signed_in(api)

@@ -7,7 +7,7 @@ import re
 from scheduler.domain.model import InvocationState
 from tests.support.api import Api
 from tests.support.database import rows
-from tests.support.invocations import bring_to, make_woken, ready_one
+from tests.support.invocations import bring_to, make_agent_with_trigger, ready_one
 from tests.support.pages import Browser, signed_in
 
 MODEL = {"name": "small", "provider": "openai", "model": "gpt-x", "key": "sk-very-secret"}
@@ -57,11 +57,11 @@ def test_nothing_is_asked_by_a_script_alone(api: Api) -> None:
 
 
 def test_an_invocation_is_cancelled_and_replayed_after_a_question(api: Api) -> None:
-    waiting = f"/invocations/{ready_one(api.db, make_woken(api.db, 'ada'))}"
+    waiting = f"/invocations/{ready_one(api.db, make_agent_with_trigger(api.db, 'ada'))}"
     browser = signed_in(api)
     assert answer(browser, waiting, f"{waiting}/cancel", "Cancel this invocation of ada?") == waiting
     assert answer(browser, waiting, f"{waiting}/replay", "Replay this invocation?") != waiting
-    bring_to(api.db, make_woken(api.db, "bob"), InvocationState.DEAD)
+    bring_to(api.db, make_agent_with_trigger(api.db, "bob"), InvocationState.DEAD)
     assert answer(browser, "/dead", "/dead/replay", "Replay 1 invocation?") == "/dead"
     assert "Nothing has failed" in browser.get("/dead")
 

@@ -16,7 +16,7 @@ from scheduler.domain.run import Failed
 from tests.support.api import Api
 from tests.support.database import change
 from tests.support.factories import make_agent
-from tests.support.invocations import fire, make_woken, run_once
+from tests.support.invocations import fire, make_agent_with_trigger, run_once
 from tests.support.messages import make_user, write
 from tests.support.pages import Browser, signed_in
 
@@ -39,10 +39,10 @@ def rows_of(browser: Browser, path: str) -> list[dict[str, str]]:
 
 
 def test_every_list_is_a_file_with_the_filters_of_its_page(api: Api) -> None:
-    woken = make_woken(api.db, "=HYPERLINK(1)")
+    woken = make_agent_with_trigger(api.db, "=HYPERLINK(1)")
     fire(api.db, woken)
     dead = run_once(api.db, Failed('+1 went wrong,\n"quoted"', permanent=True))
-    make_woken(api.db, "bob")
+    make_agent_with_trigger(api.db, "bob")
     session = write(api.db, woken.agent_id, from_user_id=make_user(api.db)).session_id
     browser = signed_in(api)
     for name in (*LISTS, *TABLES):

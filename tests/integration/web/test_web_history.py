@@ -12,7 +12,16 @@ from scheduler.domain.model import InvocationState, Trust
 from scheduler.domain.run import Failed, Replied
 from tests.support.api import Api
 from tests.support.database import change
-from tests.support.invocations import bring_to, end, fire, make_woken, ready_one, row_of, run_once, start
+from tests.support.invocations import (
+    bring_to,
+    end,
+    fire,
+    make_agent_with_trigger,
+    ready_one,
+    row_of,
+    run_once,
+    start,
+)
 from tests.support.pages import signed_in
 
 SCRIPT = b"<script>alert('woken')</script>"
@@ -21,8 +30,8 @@ KIB = 1024
 
 
 def test_invocations_are_listed_by_agent_and_by_state_a_page_at_a_time(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
-    other = make_woken(api.db, "bob")
+    woken = make_agent_with_trigger(api.db, "ada")
+    other = make_agent_with_trigger(api.db, "bob")
     dead = bring_to(api.db, other, InvocationState.DEAD)
     for _ in range(51):
         bring_to(api.db, woken, InvocationState.SUCCEEDED)
@@ -38,7 +47,7 @@ def test_invocations_are_listed_by_agent_and_by_state_a_page_at_a_time(api: Api)
 
 
 def test_an_invocation_shows_what_woke_the_agent_what_it_saw_and_each_try(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     fire(api.db, woken, payload=b'{"disk": "full"}', content_type="application/json", trust=Trust.UNAUTHENTICATED)
     invocation = run_once(api.db, Failed("the agent <b>hung</b>", permanent=True))
     change(
@@ -63,7 +72,7 @@ def test_an_invocation_shows_what_woke_the_agent_what_it_saw_and_each_try(api: A
 
 @pytest.mark.parametrize("payload", [SCRIPT, SCRIPT + b"x" * (64 * KIB - len(SCRIPT))])
 def test_a_payload_is_text_on_every_page_and_only_ever_downloaded(api: Api, payload: bytes) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     [firing] = fire(api.db, woken, payload=payload, content_type="text/html")
     invocation = run_once(api.db, Replied(SCRIPT.decode()))
     browser = signed_in(api)
@@ -80,13 +89,13 @@ def test_a_payload_is_text_on_every_page_and_only_ever_downloaded(api: Api, payl
 
 
 def test_bytes_that_are_no_text_are_only_downloaded(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     [firing] = fire(api.db, woken, payload=b"\xff\x00\xfe")
     assert "Binary content" in signed_in(api).get(f"/firings/{firing}")
 
 
 def test_the_firings_of_an_invocation_are_shown_some_at_a_time(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     ids = fire(api.db, woken, 25)
     invocation = run_once(api.db, Replied("done"))
     browser = signed_in(api)
@@ -97,7 +106,7 @@ def test_the_firings_of_an_invocation_are_shown_some_at_a_time(api: Api) -> None
 
 
 def test_the_chain_of_wakes_is_shown_upwards_and_downwards(api: Api) -> None:
-    first, second = make_woken(api.db, "ada"), make_woken(api.db, "bob")
+    first, second = make_agent_with_trigger(api.db, "ada"), make_agent_with_trigger(api.db, "bob")
     [root] = fire(api.db, first)
     above = run_once(api.db, Replied("bob, look"))
     fire(api.db, second, root_id=root, depth=1)
@@ -112,7 +121,7 @@ def test_the_chain_of_wakes_is_shown_upwards_and_downwards(api: Api) -> None:
 
 
 def test_an_invocation_is_cancelled_and_replayed(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     waiting = ready_one(api.db, woken)
     browser = signed_in(api)
     assert browser.post(f"/invocations/{waiting}/cancel").status_code == 303
@@ -124,7 +133,7 @@ def test_an_invocation_is_cancelled_and_replayed(api: Api) -> None:
 
 
 def test_a_session_tells_what_was_said_and_which_tools_were_called(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     invocation = ready_one(api.db, woken)
     claimed = start(api.db, invocation)
     session = new_id()

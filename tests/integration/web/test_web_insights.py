@@ -13,7 +13,7 @@ from scheduler.storage.spans import first_id
 from scheduler.storage.tenants import DEFAULT_TENANT
 from tests.support.api import Api
 from tests.support.database import change, rows
-from tests.support.invocations import Woken, bring_to, make_woken
+from tests.support.invocations import AgentWithTrigger, bring_to, make_agent_with_trigger
 from tests.support.pages import signed_in
 
 SPENT = "UPDATE agent_usage SET cost = 20"
@@ -21,7 +21,9 @@ NOW = datetime(2030, 3, 31, 12, tzinfo=UTC)
 """The day on which Berlin's clocks go forward."""
 
 
-def put(db: Database, woken: Woken, at: datetime, state: str = "succeeded", *, late: float = 0.0) -> None:
+def put(
+    db: Database, woken: AgentWithTrigger, at: datetime, state: str = "succeeded", *, late: float = 0.0
+) -> None:
     """Creates a firing at `at` and the invocation that carried it, with 90 tokens."""
     count = rows(db, "SELECT count(*) FROM firings")[0][0]
     id_ = UUID(int=first_id(at).int + count)
@@ -50,7 +52,7 @@ def put(db: Database, woken: Woken, at: datetime, state: str = "succeeded", *, l
 
 
 def test_figures_are_summed_by_hours_and_days_of_a_zone_also_when_clocks_change(db: Database) -> None:
-    ada, bob = make_woken(db, "ada"), make_woken(db, "bob")
+    ada, bob = make_agent_with_trigger(db, "ada"), make_agent_with_trigger(db, "bob")
     for ago in (1, 1, 20, 36):
         put(db, ada, NOW - timedelta(hours=ago), late=ago)
     put(db, bob, NOW - timedelta(hours=1, minutes=10), "dead")
@@ -81,7 +83,7 @@ def test_figures_are_summed_by_hours_and_days_of_a_zone_also_when_clocks_change(
 
 
 def test_the_api_gives_the_same_figures_and_says_what_is_wrong(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     bring_to(api.db, woken, InvocationState.DEAD)
     found = api.get("/insights")
     assert (found["step"], found["zone"], found["currency"], len(found["buckets"])) == ("hour", "UTC", "USD", 25)
@@ -113,7 +115,7 @@ def test_the_api_gives_the_same_figures_and_says_what_is_wrong(api: Api) -> None
 
 
 def test_the_page_shows_charts_their_numbers_and_the_extremes(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     bring_to(api.db, woken, InvocationState.DEAD)
     browser = signed_in(api)
     page = browser.get("/insights")

@@ -8,7 +8,7 @@ from typing import Any
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
 from tests.support.api import Api
-from tests.support.invocations import bring_to, make_woken, row_of
+from tests.support.invocations import bring_to, make_agent_with_trigger, row_of
 from tests.support.pages import signed_in
 
 LISTS = {
@@ -51,7 +51,7 @@ def test_a_filter_that_is_wrong_is_said_beside_its_field(shared: Api) -> None:
 
 
 def test_every_list_of_the_ledger_is_filtered_by_agent_trigger_state_time_and_error(api: Api) -> None:
-    ada, bob = make_woken(api.db, "ada"), make_woken(api.db, "bob")
+    ada, bob = make_agent_with_trigger(api.db, "ada"), make_agent_with_trigger(api.db, "bob")
     dead = bring_to(api.db, ada, InvocationState.DEAD)
     well = bring_to(api.db, bob, InvocationState.SUCCEEDED)
     error = row_of(api.db, dead).tries[-1]["error"]
@@ -82,7 +82,7 @@ def test_every_list_of_the_ledger_is_filtered_by_agent_trigger_state_time_and_er
 
 
 def test_one_that_was_replayed_is_still_found_by_its_trigger(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     dead = bring_to(api.db, woken, InvocationState.DEAD)
     browser = signed_in(api)
     again = browser.post(f"/invocations/{dead}/replay").location
@@ -92,7 +92,10 @@ def test_one_that_was_replayed_is_still_found_by_its_trigger(api: Api) -> None:
 
 
 def test_replaying_all_replays_all_that_match_the_filters(api: Api) -> None:
-    dead = {name: bring_to(api.db, make_woken(api.db, name), InvocationState.DEAD) for name in ("ada", "bob")}
+    dead = {
+        name: bring_to(api.db, make_agent_with_trigger(api.db, name), InvocationState.DEAD)
+        for name in ("ada", "bob")
+    }
     browser = signed_in(api)
     page = browser.get("/dead", agent_id="ada")
     assert 'href="/dead/replay?agent_id=ada"' in page
@@ -116,7 +119,7 @@ def test_triggers_of_one_name_are_distinguished_by_their_agent(shared: Api) -> N
 
 
 def test_a_time_is_of_the_pages_zone_and_a_day_lasts_to_its_end(api: Api) -> None:
-    make_woken(api.db, "ada")
+    make_agent_with_trigger(api.db, "ada")
     browser = signed_in(api)
     browser.client.set_cookie("reveille_zone", "Asia/Tokyo")
     span: dict[str, Any] = {"from": "2030-01-31T09:00:00Z", "to": "2030-02-01"}

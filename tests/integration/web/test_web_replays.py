@@ -7,7 +7,7 @@ import re
 from scheduler.domain.model import InvocationState
 from tests.support.api import Api
 from tests.support.hooks import make_hook
-from tests.support.invocations import bring_to, make_woken, row_of
+from tests.support.invocations import bring_to, make_agent_with_trigger, row_of
 from tests.support.pages import signed_in
 
 
@@ -47,8 +47,11 @@ def test_a_range_of_deliveries_is_replayed_in_steps(api: Api) -> None:
 
 
 def test_failed_invocations_are_listed_and_replayed_in_bulk(api: Api) -> None:
-    dead = [bring_to(api.db, make_woken(api.db, f"a{number}"), InvocationState.DEAD) for number in range(3)]
-    bring_to(api.db, make_woken(api.db, "well"), InvocationState.SUCCEEDED)
+    dead = [
+        bring_to(api.db, make_agent_with_trigger(api.db, f"a{number}"), InvocationState.DEAD)
+        for number in range(3)
+    ]
+    bring_to(api.db, make_agent_with_trigger(api.db, "well"), InvocationState.SUCCEEDED)
     browser = signed_in(api)
     page = browser.get("/dead")
     assert page.count('name="id"') == 3
@@ -65,7 +68,7 @@ def test_failed_invocations_are_listed_and_replayed_in_bulk(api: Api) -> None:
 
 
 def test_an_invocation_that_cannot_be_replayed_delays_no_other(api: Api) -> None:
-    gone, there = make_woken(api.db, "gone"), make_woken(api.db, "there")
+    gone, there = make_agent_with_trigger(api.db, "gone"), make_agent_with_trigger(api.db, "there")
     dead = [bring_to(api.db, woken, InvocationState.DEAD) for woken in (gone, there)]
     api.delete(f"/agents/{gone.agent_id}")
     browser = signed_in(api)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from scheduler.domain.run import Failed
 from tests.support.api import Api
 from tests.support.hooks import make_hook
-from tests.support.invocations import fire, make_woken, run_once
+from tests.support.invocations import fire, make_agent_with_trigger, run_once
 from tests.support.pages import signed_in
 
 
 def test_names_reasons_errors_and_ids_are_found_of_the_own_tenant_only(api: Api) -> None:
-    woken = make_woken(api.db, "night-watch")
+    woken = make_agent_with_trigger(api.db, "night-watch")
     api.trigger(str(woken.agent_id), "round", reason="100%_sure to look <around>")
     [firing] = fire(api.db, woken)
     dead = run_once(api.db, Failed("the disk is full", permanent=True))
@@ -40,7 +40,7 @@ def test_names_reasons_errors_and_ids_are_found_of_the_own_tenant_only(api: Api)
 
 
 def test_failures_are_grouped_by_kind_of_error_and_each_kind_lists_its_own(api: Api) -> None:
-    woken = make_woken(api.db, "ada")
+    woken = make_agent_with_trigger(api.db, "ada")
     for error in ("Timed out after 12 s", "Timed out after 600 s", "The agent answered 503."):
         fire(api.db, woken)
         run_once(api.db, Failed(error, permanent=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scheduler.commands.exits import ExitCode
 from scheduler.domain.run import Replied
-from tests.support.invocations import fire, make_woken, run_once
+from tests.support.invocations import fire, make_agent_with_trigger, run_once
 from tests.support.shell import Service, Shell
 
 
@@ -38,7 +38,7 @@ def test_the_tenant_is_paused_and_resumed(shell: Shell) -> None:
 
 
 def test_a_firing_is_acknowledged(shell: Shell, service: Service, name: str) -> None:
-    woken = make_woken(service.db, name)
+    woken = make_agent_with_trigger(service.db, name)
     [firing] = fire(service.db, woken)
     shell("ack", str(firing), "handled", code=ExitCode.FAILED)
     run_once(service.db, Replied("done"))

@@ -11,13 +11,13 @@ from sqlalchemy import text
 
 from scheduler.commands.exits import ExitCode
 from scheduler.domain.run import Replied
-from tests.support.invocations import Woken, close, finish, fire, make_woken, start
+from tests.support.invocations import AgentWithTrigger, close, finish, fire, make_agent_with_trigger, start
 from tests.support.shell import Service, Shell
 
 
 @pytest.fixture
-def woken(service: Service, name: str) -> Woken:
-    return make_woken(service.db, name)
+def woken(service: Service, name: str) -> AgentWithTrigger:
+    return make_agent_with_trigger(service.db, name)
 
 
 def test_an_agent_is_created_shown_paused_resumed_and_deleted(shell: Shell, name: str) -> None:
@@ -152,7 +152,7 @@ def test_a_preview_shows_local_times_and_explains_clock_changes(shell: Shell, ag
 
 
 def test_an_invocation_is_shown_with_its_context_and_reply_and_replayed(
-    shell: Shell, service: Service, woken: Woken
+    shell: Shell, service: Service, woken: AgentWithTrigger
 ) -> None:
     fire(service.db, woken, 2)
     (invocation_id,) = close(service.db).ready
@@ -174,7 +174,7 @@ def test_an_invocation_is_shown_with_its_context_and_reply_and_replayed(
     shell("invocations", "cancel", str(invocation_id), code=ExitCode.FAILED)
 
 
-def test_the_list_says_why_a_window_is_held(shell: Shell, service: Service, woken: Woken) -> None:
+def test_the_list_says_why_a_window_is_held(shell: Shell, service: Service, woken: AgentWithTrigger) -> None:
     shell("agents", "pause", str(woken.agent_id))
     fire(service.db, woken, 1)
     assert close(service.db).held == 1
@@ -182,7 +182,7 @@ def test_the_list_says_why_a_window_is_held(shell: Shell, service: Service, woke
     assert row[heading.index("HELD") :].split()[0] == "paused"
 
 
-def test_lists_page_by_cursor(shell: Shell, service: Service, woken: Woken) -> None:
+def test_lists_page_by_cursor(shell: Shell, service: Service, woken: AgentWithTrigger) -> None:
     fire(service.db, woken, 3)
     first = shell.json("firings", "--agent", str(woken.agent_id), "--limit", "2")
     assert len(first["items"]) == 2
@@ -232,7 +232,7 @@ def _without_defaults(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_insights_show_figures_over_time_and_the_extremes(
-    shell: Shell, service: Service, woken: Woken, name: str
+    shell: Shell, service: Service, woken: AgentWithTrigger, name: str
 ) -> None:
     fire(service.db, woken)
     close(service.db)

@@ -12,7 +12,7 @@ import pytest
 from scheduler.commands import refs, tail
 from scheduler.commands.client import Client
 from scheduler.commands.exits import ExitCode, Unreachable, UsageFault
-from tests.support.invocations import fire, make_woken
+from tests.support.invocations import fire, make_agent_with_trigger
 from tests.support.shell import Service, Shell
 
 
@@ -107,7 +107,7 @@ def test_models_tenants_channels_mutes_and_keys(shell: Shell, agent: str, name: 
 
 
 def test_short_ids_are_taken_wherever_ids_are(shell: Shell, service: Service, name: str) -> None:
-    woken = make_woken(service.db, name)
+    woken = make_agent_with_trigger(service.db, name)
     (firing,) = map(str, fire(service.db, woken))
     invocation = shell.json("firings", "show", firing)["invocation_id"]
     for begin in (firing[:23], firing[:23].replace("-", "").upper(), firing[-8:]):
