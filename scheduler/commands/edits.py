@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +29,13 @@ class Resource:
     """The type of the argument that names one."""
     find: Callable[[Client, str], str]
     """Returns the id of the one named so."""
-    fields: Columns | Callable[[], Columns]
-    """What is shown of one. A function where it takes imports that only its commands need."""
+    fields: Columns | Callable[[Mapping[str, Any]], Columns]
+    """What is shown of one. A function where it depends on that one."""
     columns: Columns = ()
 
-    @property
-    def shown(self) -> Columns:
-        """What is shown of one."""
-        return self.fields() if callable(self.fields) else self.fields
+    def shown(self, row: Mapping[str, Any]) -> Columns:
+        """Returns what is shown of one."""
+        return self.fields(row) if callable(self.fields) else self.fields
 
     @property
     def with_article(self) -> str:
@@ -57,7 +56,8 @@ def shown(group: typer.Typer, thing: Resource) -> None:
     """Adds `show`."""
 
     def command(console: Console, named: str) -> None:
-        console.details(console.client.get(thing.path, thing.find(console.client, named)), thing.shown)
+        found = console.client.get(thing.path, thing.find(console.client, named))
+        console.details(found, thing.shown(found))
 
     command.__annotations__["named"] = thing.ref
     _add(group, "show", command, f"Show {thing.with_article}.")
@@ -75,7 +75,7 @@ def edited(
         if not body:
             raise UsageFault("Nothing to change: pass --set FIELD=VALUE, --clear FIELD or --json-body.")
         answer = console.client.patch(thing.path, thing.find(console.client, named), body=body)
-        console.details(answer, thing.shown)
+        console.details(answer, thing.shown(answer))
         told = secret(answer) if secret is not None and not console.as_json else None
         if told is not None:
             say(f"\n{told}")

@@ -61,11 +61,22 @@ BEFORE: Columns = (
 AFTER: Columns = (("created", "created_at"), ("hook", "hook_url"))
 
 
-def shown_fields() -> Columns:
-    """Returns what is shown of a trigger: also each field that every trigger has."""
+def shown_fields(trigger: Mapping[str, Any]) -> Columns:
+    """Returns what is shown of a trigger: also each field that every trigger has, if it matters to this one."""
     from scheduler.manage.trigger_spec import settable_fields
 
-    common = ((each.setting.label or each.name.replace("_", " "), each.name) for each in settable_fields())
+    useless = set()
+    if not given.fires_by_the_clock(trigger["type"]):
+        useless |= {"misfire_policy", "grace_seconds"}
+    elif trigger["misfire_policy"] != "skip":
+        useless.add("grace_seconds")
+    if trigger["expect_within"] is None:
+        useless.add("expect")
+    common = (
+        (each.setting.label or each.name.replace("_", " "), each.name)
+        for each in settable_fields()
+        if each.name not in useless
+    )
     return (*BEFORE, *common, *AFTER)
 
 
@@ -101,7 +112,7 @@ def add(
     given.put_options(body, "any trigger", of_all, common)
     path = ("agents", agent_id(console.client, agent), "triggers")
     trigger = console.client.post(*path, body={key: value for key, value in body.items() if value is not None})
-    console.details(trigger, shown_fields())
+    console.details(trigger, shown_fields(trigger))
     if not console.as_json and given.fires_by_the_clock(trigger["type"]):
         _say_pace(console, trigger, chosen="--cooldown" in own)
     if not console.as_json and trigger["hook_url"]:

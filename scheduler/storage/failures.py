@@ -12,9 +12,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
-from scheduler.storage.overviews import MOST_COUNTED
+from scheduler.storage.overviews import MOST_COUNTED, REPLAYABLE
 from scheduler.storage.queries import LAST_ERROR, LedgerFilter, only
-from scheduler.storage.tables import NEEDS_A_HUMAN, Invocation
+from scheduler.storage.tables import Invocation
 
 ELLIPSIS = "…"
 LONGEST = 200
@@ -75,7 +75,7 @@ def list_error_kinds(conn: Connection, tenant_id: UUID, wanted: LedgerFilter) ->
     """
     said = func.left(func.coalesce(LAST_ERROR, Invocation.reason), 2 * LONGEST).label("said")
     columns = select(Invocation.id, Invocation.agent_id, Invocation.opened_at, said)
-    query = only(conn, columns, wanted).where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN)
+    query = only(conn, columns, wanted).where(Invocation.tenant_id == tenant_id, REPLAYABLE)
     found: dict[str, ErrorKind] = {}
     for row in conn.execute(query.order_by(Invocation.id.desc()).limit(MOST_COUNTED)):
         if row.said:

@@ -116,14 +116,21 @@ def woken_by(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, l
     return {row[0]: row[1] for row in rows}
 
 
+# What ended with an agent that was deleted afterwards cannot be replayed.
+REPLAYABLE = and_(
+    NEEDS_A_HUMAN,
+    ~select(Agent.id).where(Agent.id == Invocation.agent_id, Agent.deleted_at.is_not(None)).exists(),
+)
+
+
 def list_dead(
     conn: Connection, tenant_id: UUID, wanted: LedgerFilter = ALL, *, limit: int, after: UUID | None = None
 ) -> Sequence[DeadInvocation]:
-    """Lists up to `limit` invocations that ended dead or skipped and were not replayed, newest first, older than
-    `after`, with the `error` of the last attempt.
+    """Lists up to `limit` invocations that ended dead or skipped, were not replayed and still have their agent,
+    newest first, older than `after`, with the `error` of the last attempt.
     """
     query = only(conn, select(*INVOCATION, LAST_ERROR.label("error")), wanted)
-    query = query.where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN)
+    query = query.where(Invocation.tenant_id == tenant_id, REPLAYABLE)
     if after is not None:
         query = query.where(Invocation.id < after)
     return rows_as(DeadInvocation, conn.execute(query.order_by(Invocation.id.desc()).limit(limit)))
@@ -131,7 +138,7 @@ def list_dead(
 
 def count_dead(conn: Connection, tenant_id: UUID, wanted: LedgerFilter = ALL) -> int:
     """Counts what `list_dead` would list, up to MOST_COUNTED."""
-    some = only(conn, select(Invocation.id).where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN), wanted)
+    some = only(conn, select(Invocation.id).where(Invocation.tenant_id == tenant_id, REPLAYABLE), wanted)
     return conn.scalar(select(func.count()).select_from(some.limit(MOST_COUNTED).subquery())) or 0
 
 

@@ -18,6 +18,9 @@ ADDED = {"agent_name", "reference"}
 """Additions by the command: the name for an id, and the short form of one."""
 
 
+SKIPS = {"type": "cron", "misfire_policy": "skip", "expect_within": 60.0}
+
+
 @pytest.mark.parametrize(
     ("columns", "shape"),
     [
@@ -32,10 +35,26 @@ ADDED = {"agent_name", "reference"}
         (keys.COLUMNS, api_keys.KeyOut),
         (targets.COLUMNS, notification_targets.TargetOut),
         (trigger_commands.COLUMNS, triggers.TriggerOut),
-        (trigger_commands.shown_fields(), triggers.TriggerWhole),
+        (trigger_commands.shown_fields(SKIPS), triggers.TriggerWhole),
     ],
     ids=[str(number) for number in range(12)],
 )
 def test_each_column_is_a_field_of_the_api(columns: Columns, shape: Any) -> None:
     fields = set(shape.__annotations__) | ADDED
     assert {path.split(".")[0] for _, path in columns} <= fields
+
+
+@pytest.mark.parametrize(
+    ("trigger", "left_out"),
+    [
+        (SKIPS, set()),
+        (SKIPS | {"misfire_policy": "latest"}, {"grace_seconds"}),
+        (SKIPS | {"expect_within": None}, {"expect"}),
+        (SKIPS | {"type": "webhook"}, {"misfire_policy", "grace_seconds"}),
+    ],
+)
+def test_fields_that_do_not_matter_to_a_trigger_are_left_out(trigger: dict[str, Any], left_out: set[str]) -> None:
+    def shown(of: dict[str, Any]) -> set[str]:
+        return {name for _, name in trigger_commands.shown_fields(of)}
+
+    assert shown(SKIPS) - shown(trigger) == left_out

@@ -42,6 +42,12 @@ def test_alerts_are_listed_muted_and_shown_by_a_badge(api: Api) -> None:
     assert api.get("/alerts/mutes")["items"] == []
 
 
+def test_a_page_without_alerts_says_when_one_opens_and_who_is_told(api: Api) -> None:
+    page = signed_in(api).get("/alerts")
+    assert "No alert is open" in page
+    assert 'href="/settings/notifications">notification targets</a>' in page
+
+
 def test_an_operator_sees_trouble_of_the_service(api: Api) -> None:
     address = api.post("/alerts/badge")["url"]
     change(api.db, "UPDATE watch SET looked_at = now(), since = now() - interval '1 hour'")

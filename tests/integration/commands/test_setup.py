@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -87,3 +90,39 @@ def test_the_systems_browser_is_taken(copy: Path) -> None:
     assert set_up(copy, can_install=False, ci="true").returncode == 0
     assert tries(copy) == 0
     assert not (copy / ".venv/installed-browser").exists()
+
+
+SLOW_PIP = """#!/bin/sh
+case "$*" in *"pip install"*runtime.txt*)
+    echo "Collecting one"; echo "Collecting two"
+    for _ in $LONG; do [ -e shown ] || sleep 0.1; done ;;
+esac
+"""
+
+
+def test_a_terminal_shows_what_pip_does_in_one_line(copy: Path) -> None:
+    for name in ("wc", "tail", "grep", "sleep"):
+        found = shutil.which(name)
+        assert found is not None
+        (copy / "bin" / name).symlink_to(found)
+    python = copy / ".venv/bin/python"
+    python.write_text(SLOW_PIP)
+    python.chmod(0o755)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [str(copy / "tools/setup")],
+        env={"PATH": str(copy / "bin"), "HOME": str(copy), "LONG": "x " * 600},
+        stderr=theirs,
+        cwd=copy,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # Linux reports the end of the other side so
+            while chunk := os.read(ours, 1000):
+                shown += chunk
+                if "downloading 2 packages …".encode() in shown:
+                    (copy / "shown").touch()
+    os.close(ours)
+    assert process.returncode == 0
+    assert shown.count(b"\n") == 1  # the line about the dependencies
+    assert shown.endswith(b"\r\x1b[K")

@@ -36,6 +36,15 @@ def enabled(api: Api) -> set[str]:
     return {row.name for row in rows(api.db, "SELECT name FROM triggers WHERE is_enabled AND type <> 'wake'")}
 
 
+def test_one_that_ended_by_itself_is_not_called_paused(api: Api, browser: Browser, ids: dict[str, str]) -> None:
+    agent = api.get("/agents")["items"][0]["id"]
+    for path in ("/triggers", f"/agents/{agent}", f"/triggers/{ids['done']}"):
+        page = browser.get(path)
+        assert re.search(r">ended</span>\s*<bdi[^>]*>it fired as often as it may<", page), path
+        assert "max_fires" not in page.partition("<h3>Configuration")[0]
+    assert ">paused</span>" not in browser.get(f"/triggers/{ids['done']}").partition("<h3>")[0]
+
+
 def test_resume_asks_and_leaves_out_what_was_paused_for_a_reason_or_finished(
     api: Api, browser: Browser, ids: dict[str, str]
 ) -> None:

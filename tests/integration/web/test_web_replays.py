@@ -46,6 +46,18 @@ def test_a_range_of_deliveries_is_replayed_in_steps(api: Api) -> None:
     assert browser.post(path, since="yesterday", until="2090-01-01").status_code == 422
 
 
+def test_what_ended_with_an_agent_that_was_deleted_is_not_listed_as_failed(api: Api) -> None:
+    kept, gone = make_agent_with_trigger(api.db, "kept"), make_agent_with_trigger(api.db, "gone")
+    for woken in (kept, gone):
+        bring_to(api.db, woken, InvocationState.DEAD)
+    api.delete(f"/agents/{gone.agent_id}")
+    browser = signed_in(api)
+    page = browser.get("/dead")
+    assert page.count('name="id"') == 1
+    assert "Replay all 1<" in page
+    assert 'Failed <span class="count">1</span>' in page
+
+
 def test_failed_invocations_are_listed_and_replayed_in_bulk(api: Api) -> None:
     dead = [
         bring_to(api.db, make_agent_with_trigger(api.db, f"a{number}"), InvocationState.DEAD)
@@ -72,9 +84,8 @@ def test_an_invocation_that_cannot_be_replayed_delays_no_other(api: Api) -> None
     dead = [bring_to(api.db, woken, InvocationState.DEAD) for woken in (gone, there)]
     api.delete(f"/agents/{gone.agent_id}")
     browser = signed_in(api)
-    answer = browser.client.post(
-        "/dead/replay", data={"csrf": browser.token(), "all": "1"}, headers={"Reveille-Fragment": "json"}
-    ).get_json()
+    chosen = {"csrf": browser.token(), "id": [str(each) for each in dead]}  # on a page from before the deletion
+    answer = browser.client.post("/dead/replay", data=chosen, headers={"Reveille-Fragment": "json"}).get_json()
     assert (answer["done"], answer["failed"]) == (1, 1)
     assert "deleted" in answer["message"]
     assert row_of(api.db, dead[1]).replayed_into is not None
