@@ -31,7 +31,7 @@ from scheduler.metrics import serve_metrics
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.notifications.deliveries import Deliverer
-from scheduler.queue.pulse import Pulse
+from scheduler.queue.pulse import WorkerHeartbeat
 from scheduler.queue.tasks import IO_QUEUE, QUEUE
 from scheduler.queue.worker import make_check_app, make_worker_app, stop_beating
 from scheduler.runtimes.base import RuntimeParts
@@ -136,7 +136,7 @@ async def _invoke(
     settings: Settings, db: Database, concurrency: int, timing: Timing, stopping: asyncio.Event
 ) -> None:
     clock = SystemClock()
-    pulse = Pulse(clock)
+    pulse = WorkerHeartbeat(clock)
     allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
     for_agents = allow_private.and_loopback() if settings.is_local else allow_private
     async with (
@@ -191,7 +191,7 @@ async def _invoke(
                     lambda: make_check_app(
                         settings.libpq_url,
                         poller.check,
-                        Pulse(clock),
+                        WorkerHeartbeat(clock),
                         deliverer.deliver,
                         canceller.cancel,
                         timing.heartbeat,
@@ -236,7 +236,7 @@ def _options(timing: Timing) -> WorkerOptions:
 
 
 def _dispatcher(
-    settings: Settings, db: Database, box: SecretBox, parts: RuntimeParts, pulse: Pulse, places: int
+    settings: Settings, db: Database, box: SecretBox, parts: RuntimeParts, pulse: WorkerHeartbeat, places: int
 ) -> Dispatcher:
     return Dispatcher(
         db,

@@ -77,7 +77,7 @@ class DueWindow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class BudgetDecisions:
     """The decisions for due windows of agents with budgets, by window id."""
 
     close: set[UUID] = field(default_factory=set)
@@ -89,13 +89,13 @@ class Judged:
     """Windows whose limits are being changed, or for whose tenant another scheduler admits."""
 
 
-def judge(conn: Connection, windows: Sequence[DueWindow], full: Collection[UUID]) -> Judged:
+def judge(conn: Connection, windows: Sequence[DueWindow], full: Collection[UUID]) -> BudgetDecisions:
     """Decides due windows, longest open first, and writes those that do not close. `full` ones are not widened."""
     accounts = lock_accounts(conn, {window.agent_id for window in windows})
     if accounts is None:
-        return Judged(left=len(windows))
+        return BudgetDecisions(left=len(windows))
     known = [window for window in windows if window.agent_id in accounts.agents]
-    judged = Judged(left=len(windows) - len(known))
+    judged = BudgetDecisions(left=len(windows) - len(known))
     notices: list[Notice] = []
     in_no_hurry = _widenable(conn, known, accounts, full)
     for window in sorted(known, key=lambda each: each.opened_at):
@@ -161,7 +161,7 @@ def _widenable(
     return young - set(conn.execute(URGENT, {"ids": list(young)}).scalars())
 
 
-def _decide(judged: Judged, window: DueWindow, accounts: Accounts, *, may_wait: bool) -> None:
+def _decide(judged: BudgetDecisions, window: DueWindow, accounts: Accounts, *, may_wait: bool) -> None:
     spendings = accounts.of(window.agent_id)
     spent = freed_last(spendings)
     if spent is not None:
@@ -174,7 +174,7 @@ def _decide(judged: Judged, window: DueWindow, accounts: Accounts, *, may_wait: 
             each.used += each.budget is Budget.INVOCATIONS
 
 
-def _write(conn: Connection, judged: Judged, zones: dict[UUID, str]) -> None:
+def _write(conn: Connection, judged: BudgetDecisions, zones: dict[UUID, str]) -> None:
     if judged.widened:
         values = {
             "ids": uuid_array(judged.widened),

@@ -43,7 +43,7 @@ _RUN_TO_ITS_END = (InvocationState.SUCCEEDED, InvocationState.DEAD, InvocationSt
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class LockedAttempt:
     """A locked invocation with the data for ending its attempt."""
 
     id: UUID
@@ -81,7 +81,7 @@ class Try:
 class _End:
     """The decision for an ended attempt."""
 
-    current: Try
+    current: LockedAttempt
     outcome: Outcome
     target: InvocationState
     reason: str | None = None
@@ -101,7 +101,7 @@ def finish_all(conn: Connection, ends: Sequence[tuple[UUID, int, Outcome]]) -> l
     """Ends running attempts, each (invocation id, attempt, outcome); returns for each whether it was still
     running.
     """
-    current = lock_tries(conn, [each for each, _, _ in ends])
+    current = lock_attempts(conn, [each for each, _, _ in ends])
     running = [
         (current[each], outcome)
         for each, attempt, outcome in ends
@@ -112,12 +112,12 @@ def finish_all(conn: Connection, ends: Sequence[tuple[UUID, int, Outcome]]) -> l
     return [each in ended for each, _, _ in ends]
 
 
-def lock_try(conn: Connection, invocation_id: UUID) -> Try | None:
+def lock_attempt(conn: Connection, invocation_id: UUID) -> LockedAttempt | None:
     """Locks an invocation and reads its last attempt."""
-    return lock_tries(conn, [invocation_id]).get(invocation_id)
+    return lock_attempts(conn, [invocation_id]).get(invocation_id)
 
 
-def lock_tries(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Try]:
+def lock_attempts(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedAttempt]:
     """Locks invocations, ordered by id, and reads their last attempts."""
     rows = conn.execute(
         select(
@@ -135,15 +135,15 @@ def lock_tries(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Try]:
         .order_by(Invocation.id)
         .with_for_update()
     )
-    return {row[0]: Try(row[0], row[1], InvocationState(row[2]), *row[3:]) for row in rows.all()}
+    return {row[0]: LockedAttempt(row[0], row[1], InvocationState(row[2]), *row[3:]) for row in rows.all()}
 
 
-def conclude(conn: Connection, current: Try, outcome: Outcome, actor: str = SYSTEM) -> None:
+def conclude(conn: Connection, current: LockedAttempt, outcome: Outcome, actor: str = SYSTEM) -> None:
     """Ends the locked attempt `current`."""
     conclude_all(conn, [(current, outcome)], actor)
 
 
-def conclude_all(conn: Connection, ends: Sequence[tuple[Try, Outcome]], actor: str = SYSTEM) -> None:
+def conclude_all(conn: Connection, ends: Sequence[tuple[LockedAttempt, Outcome]], actor: str = SYSTEM) -> None:
     """Ends locked attempts, each with its outcome, set-wise: those with the same result are written together."""
     alike: dict[tuple[InvocationState, InvocationState], list[_End]] = defaultdict(list)
     for current, outcome in ends:
@@ -157,7 +157,7 @@ def conclude_all(conn: Connection, ends: Sequence[tuple[Try, Outcome]], actor: s
     _tell(conn, [end for group in alike.values() for end in group])
 
 
-def _decide(current: Try, outcome: Outcome) -> _End:
+def _decide(current: LockedAttempt, outcome: Outcome) -> _End:
     """Decides what follows from an outcome. The only place that does."""
     if current.cancel_requested and not isinstance(outcome, Accepted):
         return _End(current, outcome, InvocationState.CANCELLED, "cancelled")
@@ -199,7 +199,7 @@ def _move_on(
         }
     rows, details = [], {}
     for end in ends:
-        ended = _ended_try(end.current, end.outcome, cancelled=target is InvocationState.CANCELLED)
+        ended = _ended_attempt(end.current, end.outcome, cancelled=target is InvocationState.CANCELLED)
         details[end.current.id] = {"reason": end.reason} | ({"error": ended["error"]} if ended["error"] else {})
         rows.append(
             {
@@ -240,7 +240,7 @@ def _spent(outcome: Outcome) -> ResponseUsage | None:
     return outcome.spent if isinstance(outcome, Replied | Failed) else None
 
 
-def _ended_try(current: Try, outcome: Outcome, *, cancelled: bool) -> dict[str, Any]:
+def _ended_attempt(current: LockedAttempt, outcome: Outcome, *, cancelled: bool) -> dict[str, Any]:
     note = outcome.note if isinstance(outcome, Replied | Failed) else None
     words = {Failed: "failed", HandedBack: HANDED_BACK, Skipped: "skipped"}
     word = "cancelled" if cancelled else words.get(type(outcome), "succeeded")

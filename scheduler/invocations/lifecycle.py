@@ -20,7 +20,7 @@ from scheduler.domain.llm import read_usage
 from scheduler.domain.model import FINAL_STATES, InvocationState
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.invocations.acks import acknowledge_reply
-from scheduler.invocations.ends import conclude, lock_try
+from scheduler.invocations.ends import conclude, lock_attempt
 from scheduler.invocations.transitions import EACH, move, move_each
 from scheduler.storage.audit import record_event
 from scheduler.storage.tables import Invocation
@@ -55,7 +55,7 @@ def end_without_report(conn: Connection, invocation_id: UUID) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedRun:
     """An invocation that only this worker runs now. Only the hash of `complete_token` is stored."""
 
     id: UUID
@@ -70,7 +70,7 @@ class Claimed:
     """How long it was ready before."""
 
 
-def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str) -> list[Claimed]:
+def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str) -> list[ClaimedRun]:
     """Claims those of `runs`, each (invocation id, attempt number), that are ready for that attempt.
 
     The others were cancelled, claimed, or have moved on. `worker` is `HOST:PID`.
@@ -89,7 +89,7 @@ def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str)
         complete_token_hash=func.decode(EACH.c.token_hash, "hex"),
     )
     return [
-        Claimed(
+        ClaimedRun(
             each.id,
             each.tenant_id,
             each.agent_id,
@@ -124,7 +124,7 @@ def complete(
     like any failure. Raises Unauthorized (wrong token), NotFound, Conflict (another attempt, or not running: also
     the second time).
     """
-    current = lock_try(conn, invocation_id)
+    current = lock_attempt(conn, invocation_id)
     if tenant_id is None and (current is None or not _is_token(token, current.token_hash)):
         # Without the token, the caller learns nothing, not even whether it exists.
         raise Unauthorized("The complete_token does not belong to this invocation's last attempt.")

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed
 from scheduler.invocations.budgets import held_for_nothing
-from scheduler.invocations.ends import Try, conclude, conclude_all, lock_tries, lock_try
+from scheduler.invocations.ends import LockedAttempt, conclude, conclude_all, lock_attempt, lock_attempts
 from scheduler.invocations.lifecycle import end_without_report
 from scheduler.invocations.replay import attach, join_window
 from scheduler.invocations.transitions import freeing
@@ -206,7 +206,7 @@ def _take_stalled(conn: Connection, job_id: int, age: dict[str, timedelta]) -> i
     if job is None:
         return 0
     attempts = dict(zip(job.ids, job.attempts, strict=True))
-    tries = lock_tries(conn, attempts)
+    tries = lock_attempts(conn, attempts)
     # Fetched, but lost before they were claimed:
     ready = [each for each in tries.values() if each.state is InvocationState.READY]
     lost = [each for each in ready if each.attempt + 1 == attempts[each.id]]
@@ -223,7 +223,7 @@ def _end_awaiting(db: Database, lock: AdvisoryLock) -> RepairCount:
 
 
 def _end_one_awaiting(conn: Connection, invocation_id: UUID) -> int:
-    current = lock_try(conn, invocation_id)
+    current = lock_attempt(conn, invocation_id)
     if current is None or conn.execute(AWAITING_TO_END, {"id": invocation_id}).first() is None:
         return 0
     conclude(conn, current, end_without_report(conn, invocation_id))
@@ -246,9 +246,9 @@ def _give_up(conn: Connection, invocation_id: UUID) -> int:
     return 1
 
 
-def _without_job(conn: Connection, invocation_id: UUID, state: InvocationState) -> Try | None:
+def _without_job(conn: Connection, invocation_id: UUID, state: InvocationState) -> LockedAttempt | None:
     """Locks and returns the invocation if it is in `state` and still has no live job."""
-    current = lock_try(conn, invocation_id)
+    current = lock_attempt(conn, invocation_id)
     if current is None or current.state is not state:
         return None
     return current if conn.execute(WITHOUT_JOB, {"id": invocation_id}).first() else None

@@ -32,7 +32,7 @@ from scheduler.domain.tools import McpServer
 from scheduler.domain.traces import SpanRef, Step, firing_ref, span_id, write_traceparent
 from scheduler.domain.webhook_body import readable
 from scheduler.invocations.chat_memory import chat_memory
-from scheduler.invocations.lifecycle import Claimed
+from scheduler.invocations.lifecycle import ClaimedRun
 from scheduler.runtimes.registry import fields_of
 from scheduler.storage.agents import zone_of_agent
 from scheduler.storage.arrays import Uuids
@@ -97,7 +97,7 @@ class Work:
 
 
 def prepare_all(
-    conn: Connection, claimed: Sequence[Claimed], base_url: str, box: SecretBox, *, traced: bool = False
+    conn: Connection, claimed: Sequence[ClaimedRun], base_url: str, box: SecretBox, *, traced: bool = False
 ) -> dict[UUID, Work | Skipped | Exception]:
     """Reads what claimed invocations need, in a few statements for all of them.
 
@@ -119,7 +119,7 @@ def prepare_all(
     return made
 
 
-def _traceparent(claimed: Claimed, firings: Sequence[GivenFiring]) -> str | None:
+def _traceparent(claimed: ClaimedRun, firings: Sequence[GivenFiring]) -> str | None:
     """Returns the trace context that the agent is given in this attempt: below it hangs what it traces itself."""
     if not firings:
         return None
@@ -130,7 +130,7 @@ def _traceparent(claimed: Claimed, firings: Sequence[GivenFiring]) -> str | None
 
 def _make(
     conn: Connection,
-    claimed: Claimed,
+    claimed: ClaimedRun,
     agent: _RunAgent | None,
     firings: Sequence[GivenFiring],
     base_url: str,
@@ -165,7 +165,7 @@ def _make(
 
 
 def _keep_contexts(
-    conn: Connection, claimed: Sequence[Claimed], made: Mapping[UUID, Work | Skipped | Exception]
+    conn: Connection, claimed: Sequence[ClaimedRun], made: Mapping[UUID, Work | Skipped | Exception]
 ) -> None:
     new = [
         {"id": each.id, "context": work.request.context}

@@ -111,8 +111,8 @@ EACH = (
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """An invocation that has just changed its state."""
+class Transition:
+    """A change of an invocation's state that was just made."""
 
     id: UUID
     tenant_id: UUID
@@ -140,7 +140,7 @@ def move(
     actor: str = SYSTEM,
     detail: dict[str, Any] | None = None,
     **values: object,
-) -> list[Moved]:
+) -> list[Transition]:
     """Moves those of `ids` that are in `source` (and at attempt `fence`) to `target`; returns those moved.
 
     Applies the side effects too: a window that is left stores its firings' ids; at an end the firings are marked
@@ -168,7 +168,7 @@ def move_each(
     actor: str = SYSTEM,
     details: Mapping[UUID, dict[str, Any]] | None = None,
     **values: object,
-) -> list[Moved]:
+) -> list[Transition]:
     """Like `move`, with separate values for each invocation, also in one statement.
 
     Each of `rows` has an `id`, the `attempt` as its fence, and what the EACH `values` refer to.
@@ -189,7 +189,7 @@ def _update(
     source: InvocationState,
     target: InvocationState,
     values: Mapping[str, object],
-) -> list[Moved]:
+) -> list[Transition]:
     check_move(source, target)
     standard = dict(_ENDED if target in FINAL_STATES else _CLEARED.get(target, {}))
     if source is InvocationState.COLLECTING:
@@ -208,12 +208,12 @@ def _update(
             (NOW - Invocation.ready_at).label("waited"),
         )
     )
-    return rows_as(Moved, conn.execute(statement, parameters))
+    return rows_as(Transition, conn.execute(statement, parameters))
 
 
 def _follow(
     conn: Connection,
-    moved: Sequence[Moved],
+    moved: Sequence[Transition],
     source: InvocationState,
     target: InvocationState,
     actor: str,
@@ -238,7 +238,7 @@ def _is_any(column: InstrumentedAttribute[UUID], ids: Collection[UUID]) -> Colum
     return column == any_(bindparam(None, list(ids), Uuids()))
 
 
-def _mark_firings(conn: Connection, moved: Collection[Moved], target: InvocationState) -> None:
+def _mark_firings(conn: Connection, moved: Collection[Transition], target: InvocationState) -> None:
     state = FIRING_STATES[target]
     kinds = conn.scalars(
         update(Firing)
@@ -250,7 +250,7 @@ def _mark_firings(conn: Connection, moved: Collection[Moved], target: Invocation
     later(conn, tally_by(FIRINGS, [((kind, state.value), number) for kind, number in counts.items()]))
 
 
-def _free_agents(conn: Connection, moved: Collection[Moved]) -> None:
+def _free_agents(conn: Connection, moved: Collection[Transition]) -> None:
     """Lets the windows that waited for these ends close.
 
     Last, and in a separate statement: whoever held a window had locked the active row, so its hold is committed
@@ -263,7 +263,7 @@ def _free_agents(conn: Connection, moved: Collection[Moved]) -> None:
 
 def _audit(
     conn: Connection,
-    moved: Collection[Moved],
+    moved: Collection[Transition],
     target: InvocationState,
     actor: str,
     details: Mapping[UUID, dict[str, Any]],

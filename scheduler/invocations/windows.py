@@ -18,9 +18,9 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason, InvocationState
-from scheduler.invocations.budgets import DueWindow, Judged, free_due_windows, judge
+from scheduler.invocations.budgets import BudgetDecisions, DueWindow, free_due_windows, judge
 from scheduler.invocations.replay import return_deferred
-from scheduler.invocations.transitions import Moved, check_move, freeing, move
+from scheduler.invocations.transitions import Transition, check_move, freeing, move
 from scheduler.notifications.notify import notify_of_failures
 from scheduler.queue.tasks import defer_runs
 from scheduler.storage.arrays import uuid_array
@@ -124,7 +124,7 @@ SPLIT = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class CloseResult:
     """What one pass did with the due rows it could lock."""
 
     ready: list[UUID] = field(default_factory=list)
@@ -172,15 +172,15 @@ def claim_windows_of(conn: Connection, shares: Mapping[UUID, int]) -> Sequence[D
     return rows_as(DueWindow, conn.execute(CLAIM_SHARES, share_parameters(shares)))
 
 
-def close_due_windows(conn: Connection, limit: int) -> Closed:
+def close_due_windows(conn: Connection, limit: int) -> CloseResult:
     """Claims and closes in one call."""
     return close_windows(conn, claim_due_windows(conn, limit))
 
 
-def close_windows(conn: Connection, due: Sequence[DueWindow]) -> Closed:
+def close_windows(conn: Connection, due: Sequence[DueWindow]) -> CloseResult:
     """Closes the claimed windows and starts the claimed retries, in the transaction that locked them."""
     if not due:
-        return Closed()
+        return CloseResult()
     plan = _decide(conn, due)
     judged = _judge(conn, plan)
     for reason, ids in plan.held.items():
@@ -193,7 +193,7 @@ def close_windows(conn: Connection, due: Sequence[DueWindow]) -> Closed:
         *move(conn, plan.retries, InvocationState.RETRYING, InvocationState.READY),
     ]
     defer_runs(conn, [(each.tenant_id, each.id, each.attempt + 1) for each in ready])
-    return Closed(
+    return CloseResult(
         [each.id for each in ready],
         sum(map(len, plan.held.values())) + len(judged.held),
         plan.left + judged.left,
@@ -247,10 +247,10 @@ def _decide(conn: Connection, due: Sequence[DueWindow]) -> _Plan:
     return plan
 
 
-def _judge(conn: Connection, plan: _Plan) -> Judged:
+def _judge(conn: Connection, plan: _Plan) -> BudgetDecisions:
     """Lets budgets decide: of the windows they concern, only those that may close stay in the plan."""
     if not plan.limited:
-        return Judged()
+        return BudgetDecisions()
     full = {row.id for row in plan.limited if row.firing_count >= plan.windows[row.id]}
     judged = judge(conn, plan.limited, full)
     for row in plan.limited:
@@ -273,14 +273,14 @@ def _hold(plan: _Plan, row: DueWindow, reason: HeldReason, *, surely: Collection
         plan.left += 1
 
 
-def _close(conn: Connection, windows: dict[UUID, int], counts: dict[UUID, int]) -> list[Moved]:
+def _close(conn: Connection, windows: dict[UUID, int], counts: dict[UUID, int]) -> list[Transition]:
     """Makes windows ready. From a window with too many firings, the oldest move out; it stays open, due now."""
     over_full = {each: limit for each, limit in windows.items() if counts[each] > limit}
     whole = [each for each in windows if each not in over_full]
     return [*move(conn, whole, InvocationState.COLLECTING, InvocationState.READY), *_split(conn, over_full)]
 
 
-def _split(conn: Connection, over_full: dict[UUID, int]) -> list[Moved]:
+def _split(conn: Connection, over_full: dict[UUID, int]) -> list[Transition]:
     """Moves the oldest firings of each window, as many as may leave, to a ready invocation of their own."""
     if not over_full:
         return []
@@ -293,4 +293,4 @@ def _split(conn: Connection, over_full: dict[UUID, int]) -> list[Moved]:
             "max_batches": list(over_full.values()),
         },
     )
-    return rows_as(Moved, batches)
+    return rows_as(Transition, batches)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from scheduler.domain.clock import Clock
 
 
-class Pulse:
+class WorkerHeartbeat:
     """Tells when this worker last sent a heartbeat."""
 
     def __init__(self, clock: Clock) -> None:

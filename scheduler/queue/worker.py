@@ -18,7 +18,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Notification, Status
 from procrastinate.manager import JobManager, NotificationCallback
 
-from scheduler.queue.pulse import Pulse
+from scheduler.queue.pulse import WorkerHeartbeat
 from scheduler.queue.small_jobs import fetch_small_job
 from scheduler.queue.tasks import (
     CANCEL_TASK,
@@ -50,7 +50,7 @@ class ResilientJobManager(JobManager):
     def __init__(
         self,
         connector: PsycopgConnector,
-        pulse: Pulse,
+        pulse: WorkerHeartbeat,
         beat_seconds: float,
         room: Callable[[], Awaitable[Room]],
         listen_url: str,
@@ -181,7 +181,7 @@ def make_worker_app(
     libpq_url: str,
     listen_url: str,
     run: Callable[[Sequence[Run], RunsJob], Awaitable[None]],
-    pulse: Pulse,
+    pulse: WorkerHeartbeat,
     beat_seconds: float,
     room: Callable[[], Awaitable[Room]],
     announce: Callable[[], None],
@@ -215,7 +215,7 @@ def make_worker_app(
 def make_check_app(
     libpq_url: str,
     check: Callable[[Sequence[tuple[UUID, int]]], Awaitable[None]],
-    pulse: Pulse,
+    pulse: WorkerHeartbeat,
     deliver: Callable[[UUID, int], Awaitable[None]],
     cancel: Callable[[UUID], Awaitable[None]],
     beat_seconds: float,
@@ -260,7 +260,7 @@ def _nothing() -> None:
 def _app(
     connector: PsycopgConnector,
     listen_url: str,
-    pulse: Pulse,
+    pulse: WorkerHeartbeat,
     beat_seconds: float,
     room: Callable[[], Awaitable[Room]] = _always,
     announce: Callable[[], None] = _nothing,

@@ -14,8 +14,8 @@ from scheduler.domain.run import Accepted, Failed, Outcome, Replied, Skipped
 from scheduler.firings.new_firing import NewFiring, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.invocations.ends import finish_all
-from scheduler.invocations.lifecycle import Claimed, claim_all, request_cancel
-from scheduler.invocations.windows import Closed, close_due_windows
+from scheduler.invocations.lifecycle import ClaimedRun, claim_all, request_cancel
+from scheduler.invocations.windows import CloseResult, close_due_windows
 from scheduler.storage.engine import Database
 from tests.support.database import rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
@@ -46,7 +46,7 @@ def fire(db: Database, woken: AgentWithTrigger, count: int = 1, **values: Any) -
         return [firing.id for firing in firings]
 
 
-def close(db: Database, limit: int = 1000) -> Closed:
+def close(db: Database, limit: int = 1000) -> CloseResult:
     """Makes one pass over the due windows."""
     with db.begin() as conn:
         return close_due_windows(conn, limit)
@@ -59,7 +59,7 @@ def ready_one(db: Database, woken: AgentWithTrigger | None = None, **values: Any
     return invocation_id
 
 
-def claim(conn: Connection, invocation_id: UUID, worker: str, attempt: int | None = None) -> Claimed | None:
+def claim(conn: Connection, invocation_id: UUID, worker: str, attempt: int | None = None) -> ClaimedRun | None:
     """Claims an invocation, for its next attempt unless told otherwise."""
     if attempt is None:
         query = text("SELECT attempt + 1 FROM invocations WHERE id = :id")
@@ -73,7 +73,7 @@ def finish(conn: Connection, invocation_id: UUID, attempt: int, outcome: Outcome
     return finish_all(conn, [(invocation_id, attempt, outcome)])[0]
 
 
-def start(db: Database, invocation_id: UUID) -> Claimed:
+def start(db: Database, invocation_id: UUID) -> ClaimedRun:
     """Claims a ready invocation."""
     with db.begin() as conn:
         claimed = claim(conn, invocation_id, WORKER)
@@ -81,7 +81,7 @@ def start(db: Database, invocation_id: UUID) -> Claimed:
     return claimed
 
 
-def end(db: Database, claimed: Claimed, outcome: Any) -> bool:
+def end(db: Database, claimed: ClaimedRun, outcome: Any) -> bool:
     """Ends an attempt."""
     with db.begin() as conn:
         return finish(conn, claimed.id, claimed.attempt, outcome)

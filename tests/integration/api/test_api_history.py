@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.domain.run import Accepted, Failed, Replied
-from scheduler.invocations.lifecycle import Claimed
+from scheduler.invocations.lifecycle import ClaimedRun
 from scheduler.invocations.windows import close_due_windows
 from scheduler.storage.firing_documents import add_documents
 from scheduler.triggers.looks import Document
@@ -42,7 +42,7 @@ def deliver(api: Api, scene: Scene, body: bytes, content_type: str = "text/plain
     return str(answer["firing_id"])
 
 
-def run(api: Api) -> Claimed:
+def run(api: Api) -> ClaimedRun:
     """Closes the open window and claims its invocation, as a worker would."""
     with api.db.begin() as conn:
         conn.execute(text("UPDATE invocations SET due_at = clock_timestamp() WHERE state = 'collecting'"))
@@ -54,7 +54,7 @@ def run(api: Api) -> Claimed:
     return claimed
 
 
-def end(api: Api, claimed: Claimed, outcome: Any) -> None:
+def end(api: Api, claimed: ClaimedRun, outcome: Any) -> None:
     """Ends the attempt `claimed`."""
     with api.db.begin() as conn:
         assert finish(conn, claimed.id, claimed.attempt, outcome)

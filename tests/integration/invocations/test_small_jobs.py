@@ -10,7 +10,7 @@ import pytest
 from procrastinate.jobs import Job
 
 from scheduler.domain.clock import SystemClock
-from scheduler.queue.pulse import Pulse
+from scheduler.queue.pulse import WorkerHeartbeat
 from scheduler.queue.small_jobs import RUNS_OF_A_SMALL_JOB, is_small
 from scheduler.queue.tasks import QUEUE, Room, Run, RunsJob, defer_rest
 from scheduler.queue.worker import make_worker_app
@@ -33,7 +33,7 @@ def fetch(db: Database, rooms: Sequence[Room]) -> tuple[Job | None, int]:
 
     async def run() -> Job | None:
         url = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        app = make_worker_app(url, url, nothing, Pulse(SystemClock()), 5.0, room, lambda: None)
+        app = make_worker_app(url, url, nothing, WorkerHeartbeat(SystemClock()), 5.0, room, lambda: None)
         async with app.open_async():
             worker_id = await app.job_manager.register_worker()
             try:

@@ -21,7 +21,7 @@ from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.notifications.deliveries import Deliverer, send_again
 from scheduler.notifications.target_statements import create_target
-from scheduler.queue.pulse import Pulse
+from scheduler.queue.pulse import WorkerHeartbeat
 from scheduler.queue.worker import make_check_app
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
@@ -121,7 +121,9 @@ def test_procrastinate_runs_the_job(db: Database, woken: AgentWithTrigger, site:
     async def run() -> None:
         async with GuardedClient(allow_private=AllowedPrivate.parse("127.0.0.1")) as client:
             deliverer = Deliverer(db, BOX, client, SystemClock())
-            app = make_check_app(database_url, check, Pulse(SystemClock()), deliverer.deliver, check, 5.0)
+            app = make_check_app(
+                database_url, check, WorkerHeartbeat(SystemClock()), deliverer.deliver, check, 5.0
+            )
             async with app.open_async():
                 # Without LISTEN: a worker that ends at once would cancel its listener while that connects.
                 await app.run_worker_async(

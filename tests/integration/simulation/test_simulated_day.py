@@ -13,7 +13,7 @@ from scheduler.domain.run import Replied
 from scheduler.firings.new_firing import NewFiring, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.firings.slots import Definition
-from scheduler.invocations.lifecycle import Claimed
+from scheduler.invocations.lifecycle import ClaimedRun
 from scheduler.simulation.engine import simulate
 from scheduler.simulation.shapes import AgentPlan, Limits, Plan, TriggerPlan, Usage, Wake
 from scheduler.storage.engine import Database
@@ -58,7 +58,7 @@ class Service:
         self._scheduler = scheduler
         self._arrivals = sorted(arrivals)
         self._running: dict[UUID, datetime] = {}
-        self._claimed: dict[UUID, Claimed] = {}
+        self._claimed: dict[UUID, ClaimedRun] = {}
 
     def live(self, until: datetime) -> None:
         """Passes the time."""

@@ -11,7 +11,7 @@ import pytest
 from scheduler.domain.errors import Conflict, LimitReached
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Replied
-from scheduler.invocations.lifecycle import Claimed
+from scheduler.invocations.lifecycle import ClaimedRun
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.storage.engine import Database
@@ -35,13 +35,13 @@ def bob(db: Database) -> UUID:
     return make_agent(db, "bob", dedup_delay_seconds=0.0)
 
 
-def start_next(db: Database) -> Claimed:
+def start_next(db: Database) -> ClaimedRun:
     """Closes the due window, and begins to run it."""
     [invocation_id] = close(db).ready
     return start(db, invocation_id)
 
 
-def context_of(db: Database, claimed: Claimed) -> str:
+def context_of(db: Database, claimed: ClaimedRun) -> str:
     """Returns what the agent reads."""
     with db.begin() as conn:
         work = prepare_all(conn, [claimed], "http://localhost", BOX)[claimed.id]
