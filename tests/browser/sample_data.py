@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from scheduler.alerts.watch import Watch
 from scheduler.domain.model import Trust
 from scheduler.domain.run import Failed, Replied
+from tests.support.alerts import up_for_an_hour
 from tests.support.api import Api
 from tests.support.database import change
 from tests.support.invocations import AgentWithTrigger, close, end, fire, start
@@ -76,6 +78,21 @@ def play(api: Api) -> None:
             api.post(f"/triggers/{made[0]['id']}/fire", status=202)
     _conversation(api)
     _signs_of_life(api)
+    _trouble(api)
+
+
+def _trouble(api: Api) -> None:
+    """Lets a webhook be silent for longer than it is expected to be; then alerts are open."""
+    [deploys] = [each for each in api.get("/triggers", limit=100)["items"] if each["name"] == "deploys"][:1]
+    api.patch(f"/triggers/{deploys['id']}", {"expect_within": "30m"})
+    change(
+        api.db, "UPDATE triggers SET expected_since = now() - interval '2 hours' WHERE expect_within IS NOT NULL"
+    )
+    change(
+        api.db, "UPDATE triggers SET last_fired_at = now() - interval '95 minutes' WHERE expect_within IS NOT NULL"
+    )
+    up_for_an_hour(api.db)
+    Watch(api.db).look()
 
 
 def _conversation(api: Api) -> None:

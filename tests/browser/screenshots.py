@@ -29,7 +29,8 @@ def pages(api: Api) -> Iterator[tuple[str, str]]:
         for name, path in [
             ("now", ""), ("agents", "agents"), ("triggers", "triggers"), ("invocations", "invocations"),
             ("sessions", "sessions"), ("deliveries", "deliveries"), ("dead", "dead"), ("approvals", "approvals"),
-            ("audit", "audit"), ("settings", "settings"), ("trigger-new", "triggers/new?type=cron"),
+            ("audit", "audit"), ("insights", "insights"), ("alerts", "alerts"), ("search", "search?q=night"),
+            ("settings", "settings"), ("trigger-new", "triggers/new?type=cron"),
             ("trigger-kinds", "triggers/new"), ("agent-new", "agents/new"), ("tenant", "tenant"),
             ("models", "settings/models"), ("notifications", "settings/notifications"),
         ]
