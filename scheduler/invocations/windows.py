@@ -172,11 +172,6 @@ def claim_windows_of(conn: Connection, shares: Mapping[UUID, int]) -> Sequence[D
     return rows_as(DueWindow, conn.execute(CLAIM_SHARES, share_parameters(shares)))
 
 
-def close_due_windows(conn: Connection, limit: int) -> CloseResult:
-    """Claims and closes in one call."""
-    return close_windows(conn, claim_due_windows(conn, limit))
-
-
 def close_windows(conn: Connection, due: Sequence[DueWindow]) -> CloseResult:
     """Closes the claimed windows and starts the claimed retries, in the transaction that locked them."""
     if not due:

@@ -15,7 +15,7 @@ from scheduler.firings.new_firing import NewFiring, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.lifecycle import ClaimedRun, claim_all, request_cancel
-from scheduler.invocations.windows import CloseResult, close_due_windows
+from scheduler.invocations.windows import CloseResult, claim_due_windows, close_windows
 from scheduler.storage.engine import Database
 from tests.support.database import rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
@@ -35,6 +35,11 @@ def make_agent_with_trigger(db: Database, name: str = "ada", **agent: Any) -> Ag
     """Creates an agent without a window delay unless told otherwise, with a webhook trigger without a cooldown."""
     agent_id = make_agent(db, name, **({"dedup_delay_seconds": 0.0} | agent))
     return AgentWithTrigger(agent_id, make_trigger(db, agent_id, "webhook", cooldown_seconds=0.0).id)
+
+
+def close_due_windows(conn: Connection, limit: int) -> CloseResult:
+    """Closes due windows as a pass does, in the caller's transaction."""
+    return close_windows(conn, claim_due_windows(conn, limit))
 
 
 def fire(db: Database, woken: AgentWithTrigger, count: int = 1, **values: Any) -> list[UUID]:

@@ -11,11 +11,10 @@ from sqlalchemy import text
 
 from scheduler.domain.run import Accepted, Failed, Replied
 from scheduler.invocations.lifecycle import ClaimedRun
-from scheduler.invocations.windows import close_due_windows
 from scheduler.storage.firing_documents import add_documents
 from scheduler.triggers.looks import Document
 from tests.support.api import Api
-from tests.support.invocations import claim, finish
+from tests.support.invocations import claim, close_due_windows, finish
 
 
 @dataclass

@@ -9,7 +9,7 @@ from sqlalchemy import text, update
 from scheduler.domain.model import HeldReason
 from scheduler.domain.run import Replied
 from scheduler.invocations.recovery import ReconcileResult, reconcile
-from scheduler.invocations.windows import close_due_windows, release_window
+from scheduler.invocations.windows import release_window
 from scheduler.storage.engine import Database
 from scheduler.storage.tables import Agent
 from tests.support.budgets import carried, let_pass, notices, run_times, spend_tokens
@@ -18,6 +18,7 @@ from tests.support.factories import make_tenant, make_trigger
 from tests.support.invocations import (
     AgentWithTrigger,
     close,
+    close_due_windows,
     end,
     fire,
     make_agent_with_trigger,

@@ -22,10 +22,10 @@ from scheduler.invocations.ends import finish_all
 from scheduler.invocations.lifecycle import claim_all, request_cancel
 from scheduler.invocations.recovery import ReconcileResult, reconcile, sweep_stalled
 from scheduler.invocations.replay import replay
-from scheduler.invocations.windows import close_due_windows, release_window
+from scheduler.invocations.windows import release_window
 from scheduler.storage.engine import Database
 from tests.support.factories import DEFAULT_TENANT
-from tests.support.invocations import AgentWithTrigger, make_agent_with_trigger
+from tests.support.invocations import AgentWithTrigger, close_due_windows, make_agent_with_trigger
 
 SECONDS = 6.0
 DRAIN_SECONDS = 60.0

@@ -10,7 +10,6 @@ from scheduler.domain.run import Failed, Replied
 from scheduler.invocations.windows import (
     CLAIM_DUE,
     NEXT_DUE,
-    close_due_windows,
     next_window_due_in,
     release_window,
 )
@@ -20,6 +19,7 @@ from tests.support.database import change
 from tests.support.invocations import (
     audited,
     close,
+    close_due_windows,
     end,
     fire,
     firing_states,
