@@ -19,7 +19,7 @@ from scheduler.clock.trigger_pass import TriggerPass
 from scheduler.domain.right_of_way import WAY
 from scheduler.invocations.windows import DUE as DUE_WINDOWS
 from scheduler.invocations.windows import claim_windows_of, close_windows
-from scheduler.storage.engine import Database, give_way
+from scheduler.storage.engine import Database, give_way, take_way
 from scheduler.storage.fair_shares import read_waiting, tenants_with_few
 from scheduler.storage.faults import first_line
 
@@ -27,7 +27,7 @@ PAUSE_SECONDS = 0.01
 """The interval between two looks while passes are full."""
 PAUSE_AFTER_FAULT = 1.0
 STEP_SECONDS, HANDOVER_SECONDS = 0.05, 0.03
-"""How long large work in this process waits at most for each transaction, and then for a worker to take the jobs."""
+"""How long large work in this process waits at most for each statement, and then for a worker to take the jobs."""
 
 
 class ExpressLane:
@@ -75,7 +75,7 @@ class ExpressLane:
             waiting = read_waiting(conn, DUE_TRIGGERS, more_than=0)
             shares = tenants_with_few(waiting)
             if shares:
-                WAY.take(STEP_SECONDS)
+                take_way(conn, STEP_SECONDS)
                 recording = TriggerPass(conn, self._heartbeat)
                 for job in recording.claim_shares(shares):
                     recording.submit(job)
@@ -89,7 +89,7 @@ class ExpressLane:
             shares = tenants_with_few(read_waiting(conn, DUE_WINDOWS, more_than=0))
             first = {each: count for each, count in shares.items() if each not in of_many}
             if first:
-                WAY.take(STEP_SECONDS)
+                take_way(conn, STEP_SECONDS)
                 close_windows(conn, claim_windows_of(conn, first))
         if first:
             WAY.take(HANDOVER_SECONDS)

@@ -50,8 +50,8 @@ SET = "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 POOLED = "pooled"
 """A key in a connection's `info`: whether a pooler is in between."""
-GIVES_WAY = "gives_way"
-"""An execution option of a connection."""
+GIVES_WAY, TAKES_WAY = "gives_way", "takes_way"
+"""Execution options of a connection; the second one in seconds."""
 USED_AT = "used at"
 PING_AFTER = 1.0
 """The seconds of idle time after which a connection is pinged before use."""
@@ -85,7 +85,7 @@ class Database:
         _open_sessions(self.engine, options)
         _ping_idle(self.engine)
         _count_use(self.engine, application_name, pool_size)
-        _wait_for_right_of_way(self.engine)
+        _heed_right_of_way(self.engine)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -176,10 +176,21 @@ def give_way(conn: Connection) -> None:
     conn.execution_options(**{GIVES_WAY: True})
 
 
-def _wait_for_right_of_way(engine: Engine) -> None:
+def take_way(conn: Connection, seconds: float) -> None:
+    """Takes the right of way for small work, for so many seconds from now and from each further statement on `conn`:
+    however slow the machine is, it lasts for the whole transaction.
+    """
+    WAY.take(seconds)
+    conn.execution_options(**{TAKES_WAY: seconds})
+
+
+def _heed_right_of_way(engine: Engine) -> None:
     @event.listens_for(engine, "before_cursor_execute")
     def before(conn: Connection, *_: object) -> None:
-        if conn.get_execution_options().get(GIVES_WAY):
+        options = conn.get_execution_options()
+        if TAKES_WAY in options:
+            WAY.take(options[TAKES_WAY])
+        elif GIVES_WAY in options:
             WAY.give()
 
 

@@ -194,7 +194,8 @@ def test_only_the_windows_of_tenants_without_a_flood_have_the_right_of_way(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     way = Taken()
-    monkeypatch.setattr("scheduler.clock.express.WAY", way)
+    for module in ("clock.express", "storage.engine"):
+        monkeypatch.setattr(f"scheduler.{module}.WAY", way)
     neighbour = make_tenant(db, "neighbour")
     due_triggers(db, DEFAULT_TENANT, FEW + 10, ago=60)
     due_windows(db, DEFAULT_TENANT, 2, ago=0)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from threading import Event
 from uuid import UUID
 
 import pytest
 from procrastinate.jobs import Job
+from sqlalchemy import Connection
 
 from scheduler.domain.clock import SystemClock
+from scheduler.invocations.lanes import Lanes
 from scheduler.queue.pulse import WorkerHeartbeat
 from scheduler.queue.small_jobs import RUNS_OF_A_SMALL_JOB, is_small
 from scheduler.queue.tasks import QUEUE, Room, Run, RunsJob, defer_rest
 from scheduler.queue.worker import make_worker_app
 from scheduler.storage.engine import Database
 from tests.support.database import rows
+
+PATIENCE = 60.0
 
 ONE, ANOTHER = UUID(int=1), UUID(int=2)
 
@@ -88,3 +93,33 @@ def test_a_job_of_one_run_of_a_tenant_with_few_is_small() -> None:
     assert is_small(0, 1)
     assert not is_small(-1, 1)
     assert not is_small(0, RUNS_OF_A_SMALL_JOB + 1)
+
+
+def test_work_on_few_does_not_wait_for_large_work_that_gives_way_to_it(db: Database) -> None:
+    own = Database(db.engine.url.render_as_string(hide_password=False), pool_size=3)
+    large_may_end, few_may_end = Event(), Event()
+
+    def until(event: Event) -> Callable[[Connection], bool]:
+        return lambda _: event.wait(PATIENCE)
+
+    async def run() -> list[bool]:
+        large = [asyncio.ensure_future(lanes.transact(50, until(large_may_end))) for _ in range(2)]
+        few = asyncio.ensure_future(lanes.transact(1, until(few_may_end)))
+        await asyncio.sleep(0)
+        next_few = asyncio.ensure_future(lanes.transact(1, lambda _: True))
+        await asyncio.sleep(0)
+        few_may_end.set()
+        async with asyncio.timeout(PATIENCE / 2):
+            assert await next_few
+        large_goes_on = [not each.done() for each in large]
+        large_may_end.set()
+        assert all(await asyncio.gather(*large, few))
+        return large_goes_on
+
+    lanes = Lanes(own, 3)
+    try:
+        assert asyncio.run(run()) == [True, True]
+    finally:
+        large_may_end.set()
+        lanes.close()
+        own.dispose()
