@@ -16,7 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from scheduler.queue.tasks import Room
+from scheduler.queue.tasks import Capacity
 from scheduler.storage.advisory_locks import AdvisoryLock
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
@@ -101,7 +101,7 @@ def rooms_of_tenants(conn: Connection, candidates: Sequence[Candidate]) -> dict[
     return rooms
 
 
-class Places:
+class RunSlots:
     """Counts what runs on this worker. Thread-safe."""
 
     def __init__(self, total: int, now: Callable[[], float] = time.monotonic) -> None:
@@ -143,7 +143,7 @@ class Places:
                 count <= self._ended_lately(host) / RATE_SECONDS * HOLD_SECONDS for host, count in wanted.items()
             )
 
-    async def room(self, wanted: int) -> Room:
+    async def room(self, wanted: int) -> Capacity:
         """Returns whether there are free places that nobody requests. Waits a moment if there are fewer than
         `wanted`.
 
@@ -154,9 +154,9 @@ class Places:
             is_any = room >= wanted or (room > 0 and look * LOOK_SECONDS >= ROOM_SECONDS)
             if is_any or (self.is_announced and self.free > 0):
                 self.is_announced = False
-                return Room.ANY if is_any else Room.SMALL
+                return Capacity.ANY if is_any else Capacity.SMALL
             await asyncio.sleep(LOOK_SECONDS)
-        return Room.ANY if self.free > self.asked else Room.NONE
+        return Capacity.ANY if self.free > self.asked else Capacity.NONE
 
     async def freed(self, count: int) -> None:
         """Waits until so many runs have ended, HOLD_SECONDS at most."""
@@ -210,7 +210,7 @@ def _add(counts: Counter[Key], key: Key, more: int) -> None:
         del counts[key]
 
 
-class Returns:
+class ReturnTimes:
     """Decides when jobs that were put back return. Thread-safe."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

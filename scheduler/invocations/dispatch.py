@@ -15,15 +15,15 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, HandedBack, Outcome, Runtime, RuntimeSpec, Skipped
-from scheduler.invocations.concurrency import MOST_WAITS, Places, Returns, read_candidates, rooms_of_tenants
+from scheduler.invocations.concurrency import MOST_WAITS, ReturnTimes, RunSlots, read_candidates, rooms_of_tenants
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.group_commit import Gatherer
 from scheduler.invocations.lanes import Lanes, Transaction
 from scheduler.invocations.lifecycle import claim_all, read_attempts
-from scheduler.invocations.requests import Work, prepare_all
-from scheduler.invocations.run import Run, level_of, told
+from scheduler.invocations.requests import PreparedRun, prepare_all
+from scheduler.invocations.run import Run, level_of, log_line
 from scheduler.queue.small_jobs import is_small
-from scheduler.queue.tasks import RUNS_OF_A_JOB, Room, RunsJob, defer_rest, keep_runs
+from scheduler.queue.tasks import RUNS_OF_A_JOB, Capacity, RunsJob, defer_rest, keep_runs
 from scheduler.runtimes.canary import CANARY_KIND
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
@@ -38,7 +38,7 @@ PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
 NO_JOB = RunsJob()
 T = TypeVar("T")
 P = ParamSpec("P")
-Prepared = Work | Skipped | Exception
+Prepared = PreparedRun | Skipped | Exception
 """The input of a claimed run, or why it cannot be made."""
 
 UNREACHABLE = (DatabaseUnavailable, OperationalError)
@@ -82,14 +82,14 @@ class Dispatcher:
         # Own threads instead of the loop's: other work there may hang and must not delay the writing of an end.
         self._lanes = Lanes(db, threads)
         self._runs: set[Run] = set()
-        self._places = Places(places)
-        self._returns = Returns()
+        self._places = RunSlots(places)
+        self._returns = ReturnTimes()
         self._ends: Gatherer[tuple[Run, Outcome], bool | None] = Gatherer(self._write_ends)
         self.is_stopping = False
         """Whether this worker was told to stop: a run that it has to give up then costs no attempt."""
         self._hurries = False
 
-    async def room(self) -> Room:
+    async def room(self) -> Capacity:
         """Returns what it can take. With few free places it waits a moment, to fetch several runs at once."""
         return await self._places.room(RUNS_OF_A_JOB)
 
@@ -165,7 +165,7 @@ class Dispatcher:
             self._runs.discard(run)
             self._leave(run)  # its end is written beside the next runs
         if await self._ends.submit((run, outcome)) and run.request is not None:
-            said = partial(told, run.request, outcome)
+            said = partial(log_line, run.request, outcome)
             logger.bind(**run.ids).opt(lazy=True).log(level_of(outcome), "{}", said)
 
     async def _claim(self, runs: Sequence[Run], job: RunsJob, kept: list[Run]) -> dict[Run, Prepared]:

@@ -87,7 +87,7 @@ TRACED_FIRINGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class PreparedRun:
     """A run that is ready to start."""
 
     spec: RuntimeSpec
@@ -98,7 +98,7 @@ class Work:
 
 def prepare_all(
     conn: Connection, claimed: Sequence[ClaimedRun], base_url: str, box: SecretBox, *, traced: bool = False
-) -> dict[UUID, Work | Skipped | Exception]:
+) -> dict[UUID, PreparedRun | Skipped | Exception]:
     """Reads what claimed invocations need, in a few statements for all of them.
 
     An invocation whose agent is gone or has no enabled model is Skipped; one that cannot be made, for instance
@@ -137,7 +137,7 @@ def _make(
     box: SecretBox,
     *,
     traced: bool,
-) -> Work | Skipped | Exception:
+) -> PreparedRun | Skipped | Exception:
     if agent is None or agent.gone:
         return Skipped((agent and agent.gone) or "agent_deleted")
     try:
@@ -161,16 +161,16 @@ def _make(
     except Exception as error:  # noqa: BLE001  # it is this invocation's alone
         return error
     spec = RuntimeSpec(agent.runtime_kind, agent.runtime, secret, agent.timeout_seconds, thinking)
-    return Work(spec, request, claimed.waited)
+    return PreparedRun(spec, request, claimed.waited)
 
 
 def _keep_contexts(
-    conn: Connection, claimed: Sequence[ClaimedRun], made: Mapping[UUID, Work | Skipped | Exception]
+    conn: Connection, claimed: Sequence[ClaimedRun], made: Mapping[UUID, PreparedRun | Skipped | Exception]
 ) -> None:
     new = [
         {"id": each.id, "context": work.request.context}
         for each in claimed
-        if each.context is None and isinstance(work := made[each.id], Work)
+        if each.context is None and isinstance(work := made[each.id], PreparedRun)
     ]
     if new:
         conn.execute(KEEP_CONTEXTS, {"rows": as_json(new)})

@@ -121,7 +121,7 @@ class Run:
                 task.uncancel()
 
 
-def told(request: RunRequest, outcome: Outcome) -> str:
+def log_line(request: RunRequest, outcome: Outcome) -> str:
     """Returns the line; replies and errors are cut, control characters escaped."""
     counts = Counter(f"{firing.trigger.name} ({firing.trigger.type})" for firing in request.firings)
     names = [f"{name} x{count}" if count > 1 else name for name, count in counts.most_common(SHOWN_TRIGGERS)]

@@ -49,7 +49,7 @@ _deferring = App(connector=SyncPsycopgConnector())
 """Never opened: jobs are always deferred on the connection of the caller's transaction."""
 
 
-class Room(Enum):
+class Capacity(Enum):
     """What a worker can take."""
 
     ANY = "any job"

@@ -27,7 +27,7 @@ from scheduler.queue.tasks import (
     IO_QUEUE,
     QUEUE,
     RUN_TASK,
-    Room,
+    Capacity,
     Run,
     RunsJob,
 )
@@ -52,7 +52,7 @@ class ResilientJobManager(JobManager):
         connector: PsycopgConnector,
         pulse: WorkerHeartbeat,
         beat_seconds: float,
-        room: Callable[[], Awaitable[Room]],
+        room: Callable[[], Awaitable[Capacity]],
         listen_url: str,
         announce: Callable[[], None],
     ) -> None:
@@ -104,10 +104,10 @@ class ResilientJobManager(JobManager):
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Fetches a job; None while the database is unavailable or there is no room for one."""
-        while (room := await self._room()) is not Room.NONE:
+        while (room := await self._room()) is not Capacity.NONE:
             self._is_heard = False
             try:
-                if room is Room.ANY:
+                if room is Capacity.ANY:
                     job = await super().fetch_job(queues, worker_id)
                 else:
                     job = await fetch_small_job(self._pool, queues, worker_id)
@@ -115,7 +115,7 @@ class ResilientJobManager(JobManager):
                 await _wait_out(error, "The look for work")
                 return None
             # Procrastinate would forget a notification that came meanwhile.
-            if job is not None or (room is Room.ANY and not self._is_heard):
+            if job is not None or (room is Capacity.ANY and not self._is_heard):
                 return job
         return None
 
@@ -183,7 +183,7 @@ def make_worker_app(
     run: Callable[[Sequence[Run], RunsJob], Awaitable[None]],
     pulse: WorkerHeartbeat,
     beat_seconds: float,
-    room: Callable[[], Awaitable[Room]],
+    room: Callable[[], Awaitable[Capacity]],
     announce: Callable[[], None],
 ) -> App:
     """Creates the app of the worker that runs invocations, not yet open, with task `run([(id, attempt), …], job)`.
@@ -249,8 +249,8 @@ def stop_beating(app: App) -> None:
     app.job_manager.stop_beating()
 
 
-async def _always() -> Room:
-    return Room.ANY
+async def _always() -> Capacity:
+    return Capacity.ANY
 
 
 def _nothing() -> None:
@@ -262,7 +262,7 @@ def _app(
     listen_url: str,
     pulse: WorkerHeartbeat,
     beat_seconds: float,
-    room: Callable[[], Awaitable[Room]] = _always,
+    room: Callable[[], Awaitable[Capacity]] = _always,
     announce: Callable[[], None] = _nothing,
 ) -> App:
     app = App(connector=connector)

@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunAgent, RunFiring, RunRequest, RunTrigger
-from scheduler.invocations.run import level_of, told
+from scheduler.invocations.run import level_of, log_line
 
 
 def firing(name: str, kind: str) -> RunFiring:
@@ -45,7 +45,7 @@ REQUEST = RunRequest(
     ],
 )
 def test_a_run_is_told_in_one_line(outcome: Outcome, end: str) -> None:
-    told_ = told(REQUEST, outcome)
+    told_ = log_line(REQUEST, outcome)
     assert told_ == f"Agent 'ada' was woken by 3 firings: bell (webhook) x2, tick (interval); {end}"
     assert told_.isprintable()
     assert level_of(outcome) == "INFO"
@@ -53,7 +53,7 @@ def test_a_run_is_told_in_one_line(outcome: Outcome, end: str) -> None:
 
 def test_a_failed_attempt_is_a_warning() -> None:
     outcome = Failed("no\x1b " * 100)
-    assert told(REQUEST, outcome) == (
+    assert log_line(REQUEST, outcome) == (
         "An attempt to wake agent 'ada' for 3 firings, bell (webhook) x2, tick (interval), failed: "
         + ("no\\x1b " * 100)[: 200 + 3 * 50]
         + "…"

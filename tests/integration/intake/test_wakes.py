@@ -15,7 +15,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import MAX_DEPTH
 from scheduler.domain.run import Replied
 from scheduler.intake.wakes.intake import Call, WakeResult, wake
-from scheduler.invocations.requests import Work, prepare_all
+from scheduler.invocations.requests import PreparedRun, prepare_all
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.support.database import rows, until_blocked
@@ -260,7 +260,7 @@ def test_what_was_said_reaches_the_agent_with_its_sender_and_its_trust(db: Datab
     claimed = start_next(db)
     with db.begin() as conn:
         work = prepare_all(conn, [claimed], "http://localhost", BOX)[claimed.id]
-    assert isinstance(work, Work)
+    assert isinstance(work, PreparedRun)
     context = work.request.context
     assert "Message from Grace H.:" in context
     assert f"(truncated: 1000 more characters; the whole is message {said.message_id})" in context

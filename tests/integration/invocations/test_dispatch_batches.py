@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from scheduler.domain.run import Outcome, Replied, RunRequest
 from scheduler.invocations.lifecycle import claim_all
-from scheduler.queue.tasks import Room, RunsJob
+from scheduler.queue.tasks import Capacity, RunsJob
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.dispatching import Scripted, make_dispatcher, reply
@@ -78,13 +78,13 @@ def test_runs_without_a_place_are_queued_again_and_the_job_keeps_the_others(db: 
         async with asyncio.timeout(20):
             while len(runtime.requests) < 3:
                 await asyncio.sleep(0.01)
-        assert await dispatcher.room() is Room.NONE
+        assert await dispatcher.room() is Capacity.NONE
         assert states(db) == ["ready"] * 5 + ["running"] * 3
         assert [(status, len(args["runs"])) for status, args in queued_jobs(db)] == [("doing", 3), ("todo", 5)]
         let_go.set()
         async with asyncio.timeout(20):
             await running
-        assert await dispatcher.room() is Room.ANY
+        assert await dispatcher.room() is Capacity.ANY
         dispatcher.close()
 
     asyncio.run(run())

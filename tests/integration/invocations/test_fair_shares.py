@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Outcome, Replied, RunRequest
-from scheduler.invocations.concurrency import BETWEEN_RETURNS, LONGEST_WAIT, Candidate, Places, Returns
-from scheduler.queue.tasks import Room, RunsJob
+from scheduler.invocations.concurrency import BETWEEN_RETURNS, LONGEST_WAIT, Candidate, ReturnTimes, RunSlots
+from scheduler.queue.tasks import Capacity, RunsJob
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.dispatching import Scripted, hang, make_dispatcher, reply
@@ -27,12 +27,12 @@ def candidate(host: str = "", tenant_id: UUID = DEFAULT_TENANT, *, beside_others
     return Candidate(new_id(), tenant_id, f"http://{host}/run" if host else "", None, beside_others)
 
 
-def take(places: Places, wanted: list[Candidate], **rooms: int) -> int:
+def take(places: RunSlots, wanted: list[Candidate], **rooms: int) -> int:
     return len(places.take(wanted, {DEFAULT_TENANT: rooms["room"]} if rooms else {}))
 
 
 def test_a_host_takes_three_times_what_is_free_and_two_leave_a_share_for_others() -> None:
-    places = Places(200)
+    places = RunSlots(200)
     assert take(places, [candidate("one:80", beside_others=False)] * 300) == 150
     assert take(places, [candidate("two:80", beside_others=False)] * 300) > 30
     assert places.free > 0
@@ -40,14 +40,14 @@ def test_a_host_takes_three_times_what_is_free_and_two_leave_a_share_for_others(
 
 
 def test_a_tenant_alone_has_all_places_and_beside_others_a_share() -> None:
-    assert take(Places(200), [candidate(beside_others=False)] * 300) == 200
-    places = Places(200)
+    assert take(RunSlots(200), [candidate(beside_others=False)] * 300) == 200
+    places = RunSlots(200)
     assert take(places, [candidate()] * 300) == 150
     assert take(places, [candidate(tenant_id=NEIGHBOUR)]) == 1
 
 
 def test_places_that_are_given_back_count_again() -> None:
-    places = Places(8)
+    places = RunSlots(8)
     taken = places.take([candidate("one:80")] * 20, {})
     for each in taken:
         places.give_back(each)
@@ -57,18 +57,18 @@ def test_places_that_are_given_back_count_again() -> None:
 
 @pytest.mark.parametrize(("total", "expected"), [(1, 1), (2, 2), (3, 3)])
 def test_a_worker_of_few_places_uses_them(total: int, expected: int) -> None:
-    assert take(Places(total), [candidate("one:80")] * 20) == expected
+    assert take(RunSlots(total), [candidate("one:80")] * 20) == expected
 
 
 def test_a_tenants_own_limit_is_kept() -> None:
-    places = Places(200)
+    places = RunSlots(200)
     assert take(places, [candidate()] * 10, room=4) == 4
     assert take(places, [candidate()] * 10, room=0) == 0
 
 
 def test_a_run_is_kept_when_its_host_ends_runs_so_fast_that_it_has_a_place_soon() -> None:
     now = 100.0
-    places = Places(200, lambda: now)
+    places = RunSlots(200, lambda: now)
     for each in places.take([candidate("one:80")] * 30, {}):
         places.give_back(each)
     assert places.frees_soon([candidate("one:80")] * 12)
@@ -80,29 +80,29 @@ def test_a_run_is_kept_when_its_host_ends_runs_so_fast_that_it_has_a_place_soon(
 
 
 def test_runs_that_ask_for_a_place_leave_no_room_but_for_a_small_job() -> None:
-    places = Places(60)
+    places = RunSlots(60)
     places.asked = 50
-    assert asyncio.run(places.room(50)) is Room.ANY
+    assert asyncio.run(places.room(50)) is Capacity.ANY
     places.asked = 60
-    assert asyncio.run(places.room(50)) is Room.NONE
+    assert asyncio.run(places.room(50)) is Capacity.NONE
     places.is_announced = True
-    assert asyncio.run(places.room(50)) is Room.SMALL, "a job that was added meanwhile may be another tenant's"
-    assert asyncio.run(places.room(50)) is Room.NONE
+    assert asyncio.run(places.room(50)) is Capacity.SMALL, "a job that was added meanwhile may be another tenant's"
+    assert asyncio.run(places.room(50)) is Capacity.NONE
 
 
 def test_jobs_that_were_put_back_return_one_after_another() -> None:
-    returns = Returns(lambda: 100.0)
+    returns = ReturnTimes(lambda: 100.0)
     delays = [returns.delay(0) for _ in range(100)]
     assert delays[0] == pytest.approx(0.05)
     assert delays[-1] == pytest.approx(0.05 + 99 * BETWEEN_RETURNS)
-    assert Returns(lambda: 100.0).delay(20) == pytest.approx(LONGEST_WAIT)
+    assert ReturnTimes(lambda: 100.0).delay(20) == pytest.approx(LONGEST_WAIT)
 
 
 def test_a_job_waits_on_its_worker_for_places_that_are_soon_free(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen = partial(Places, now=lambda: 100.0)  # so that the rate does not depend on the machine
-    monkeypatch.setattr("scheduler.invocations.dispatch.Places", frozen)
+    frozen = partial(RunSlots, now=lambda: 100.0)  # so that the rate does not depend on the machine
+    monkeypatch.setattr("scheduler.invocations.dispatch.RunSlots", frozen)
     ids = flood(db, 29)
     [job] = rows(db, "UPDATE procrastinate_jobs SET status = 'doing' RETURNING id")
 
@@ -207,7 +207,7 @@ def test_agents_of_a_host_that_do_not_answer_leave_places_for_others(db: Databas
 
 
 def test_a_tenant_does_not_take_all_that_a_host_may_have() -> None:
-    places = Places(200)
+    places = RunSlots(200)
     assert take(places, [candidate("api.example")] * 300) == 139
     assert take(places, [candidate("api.example", NEIGHBOUR)]) == 1, "at the same host"
 

@@ -15,7 +15,7 @@ from scheduler.domain.clock import SystemClock
 from scheduler.invocations.lanes import Lanes
 from scheduler.queue.pulse import WorkerHeartbeat
 from scheduler.queue.small_jobs import RUNS_OF_A_SMALL_JOB, is_small
-from scheduler.queue.tasks import QUEUE, Room, Run, RunsJob, defer_rest
+from scheduler.queue.tasks import QUEUE, Capacity, Run, RunsJob, defer_rest
 from scheduler.queue.worker import make_worker_app
 from scheduler.storage.engine import Database
 from tests.support.database import rows
@@ -29,11 +29,11 @@ async def nothing(_: Sequence[Run], __: RunsJob) -> None:
     return None
 
 
-def fetch(db: Database, rooms: Sequence[Room]) -> tuple[Job | None, int]:
+def fetch(db: Database, rooms: Sequence[Capacity]) -> tuple[Job | None, int]:
     """Fetches with `rooms` as the answers to what there is room for; returns the job, and how many were left."""
     left = list(rooms)
 
-    async def room() -> Room:
+    async def room() -> Capacity:
         return left.pop(0)
 
     async def run() -> Job | None:
@@ -66,7 +66,7 @@ def first_run(job: Job | None) -> UUID | None:
 def test_only_a_small_job_is_fetched_without_room_for_others(db: Database) -> None:
     defer(db, ONE, 50, 0)
     defer(db, ANOTHER, 1, 0)
-    job, _ = fetch(db, [Room.SMALL])
+    job, _ = fetch(db, [Capacity.SMALL])
     assert first_run(job) == ANOTHER
     [doing] = rows(db, "SELECT status, args FROM procrastinate_jobs WHERE status <> 'todo'")
     assert (doing.status, len(doing.args["runs"])) == ("doing", 1)
@@ -79,14 +79,14 @@ def test_jobs_of_tenants_with_many_and_those_that_were_put_back_wait_for_room(
     db: Database, count: int, priority: int, delay: float
 ) -> None:
     defer(db, ONE, count, priority, delay)
-    assert fetch(db, [Room.SMALL, Room.NONE]) == (None, 0)
-    job, _ = fetch(db, [Room.SMALL, Room.ANY])
+    assert fetch(db, [Capacity.SMALL, Capacity.NONE]) == (None, 0)
+    job, _ = fetch(db, [Capacity.SMALL, Capacity.ANY])
     assert first_run(job) == ONE, "it asks again for room, as there is none that is small"
 
 
 def test_nothing_is_fetched_without_room(db: Database) -> None:
     defer(db, ONE, 1, 0)
-    assert fetch(db, [Room.NONE]) == (None, 0)
+    assert fetch(db, [Capacity.NONE]) == (None, 0)
 
 
 def test_a_job_of_one_run_of_a_tenant_with_few_is_small() -> None:

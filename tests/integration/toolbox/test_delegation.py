@@ -12,7 +12,7 @@ from scheduler.domain.errors import Conflict, LimitReached
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Replied
 from scheduler.invocations.lifecycle import ClaimedRun
-from scheduler.invocations.requests import Work, prepare_all
+from scheduler.invocations.requests import PreparedRun, prepare_all
 from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
@@ -45,7 +45,7 @@ def context_of(db: Database, claimed: ClaimedRun) -> str:
     """Returns what the agent reads."""
     with db.begin() as conn:
         work = prepare_all(conn, [claimed], "http://localhost", BOX)[claimed.id]
-    assert isinstance(work, Work)
+    assert isinstance(work, PreparedRun)
     return work.request.context
 
 
