@@ -130,7 +130,9 @@ def test_names_take_two_lines_until_their_row_has_the_focus_and_state_comes_firs
         assert state["x"] + state["width"] < PHONE["width"], path
         assert state["x"] < (name.bounding_box() or state)["x"], path
         name.focus()
-        assert name.evaluate("each => each.clientHeight > 4 * parseFloat(getComputedStyle(each).lineHeight)"), path
+        # The row keeps its height for a moment.
+        whole = "each => each.clientHeight > 4 * parseFloat(getComputedStyle(each).lineHeight)"
+        site.page.wait_for_function(whole, arg=name.element_handle())
 
 
 def test_an_explanation_is_shown_below_its_mark_on_a_phone(site: Site) -> None:
