@@ -67,7 +67,7 @@ class ClaimedRun:
     context: str | None = None
     """The context given to an earlier attempt."""
     waited: timedelta | None = None
-    """How long it was ready before."""
+    """How long it was ready before its first attempt."""
 
 
 def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str) -> list[ClaimedRun]:
@@ -97,7 +97,7 @@ def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str)
             each.firing_ids or [],
             tokens[each.id],
             each.context,
-            each.waited,
+            each.waited if each.attempt == 1 else None,
         )
         for each in moved
     ]

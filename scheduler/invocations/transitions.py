@@ -56,7 +56,8 @@ FIRING_STATES = {
 _AUDITED = FINAL_STATES | {InvocationState.RETRYING}
 
 _CLEARED: dict[InvocationState, dict[str, Any]] = {
-    InvocationState.READY: {"ready_at": NOW, "due_at": None, "reason": None},
+    # A retry is ready again, but its window closed before the first attempt.
+    InvocationState.READY: {"ready_at": func.coalesce(Invocation.ready_at, NOW), "due_at": None, "reason": None},
     InvocationState.RUNNING: {"started_at": NOW},
     InvocationState.RETRYING: {"worker": None, "deadline_at": None},
 }

@@ -267,7 +267,9 @@ class Invocation(Base):
     firing_ids: Mapped[list[UUID] | None]
     """Set when the window closes, oldest first."""
     ready_at: Mapped[datetime | None]
+    """When its window closed."""
     started_at: Mapped[datetime | None]
+    """When its latest attempt began."""
     finished_at: Mapped[datetime | None]
     deadline_at: Mapped[datetime | None]
     attempt: Mapped[int] = mapped_column(server_default="0")

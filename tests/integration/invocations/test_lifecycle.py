@@ -206,6 +206,7 @@ def test_failures_are_repeated_with_growing_waits_until_the_fifth_frees_the_agen
     woken = make_agent_with_trigger(db)
     firings = fire(db, woken)
     [invocation_id] = close(db).ready
+    closed = row_of(db, invocation_id).ready_at
     for wait in (5, 15, 45, 135):
         end(db, start(db, invocation_id), Failed("HTTP 500"))
         row = row_of(db, invocation_id)
@@ -218,6 +219,7 @@ def test_failures_are_repeated_with_growing_waits_until_the_fifth_frees_the_agen
     end(db, start(db, invocation_id), Failed("HTTP 500"))
     row = row_of(db, invocation_id)
     assert (row.state, row.attempt, len(row.tries), row.reason) == ("dead", 5, 5, "failed")
+    assert row.ready_at == closed, "its window closed once"
     assert firing_states(db, firings) == {"dead"}
     assert audited(db, invocation_id) == ["invocation.retrying"] * 4 + ["invocation.dead"]
     assert len(close(db).ready) == 1
