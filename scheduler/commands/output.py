@@ -187,10 +187,11 @@ def _fitting_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None
     least = [
         min(width, FOLDED_WIDTH) if head in FOLDABLE else width for head, width in zip(heads, widths, strict=True)
     ]
-    if sum(least) + GAP * len(heads) > console.width:
+    if sum(least) + GAP * (len(heads) - 1) > console.width:
         _records(heads, cells)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    # One column of padding and one of the box make GAP.
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for head in heads:
         table.add_column(head, overflow="fold", no_wrap=head not in FOLDABLE)
     for line in cells:

@@ -209,6 +209,14 @@ def test_rows_of_a_narrow_terminal_are_records(shown: Callable[..., list[str]], 
     assert "NAME  夜回り" in shown(columns, View())
 
 
+@pytest.mark.parametrize("columns", range(30, 90))
+def test_no_head_and_no_id_is_split_at_any_width(shown: Callable[..., list[str]], columns: int) -> None:
+    lines = shown(columns, View())
+    is_table = lines[0].split() == ["ID", "NAME", "AT", "NOTE"]
+    assert is_table or "NAME  夜回り" in lines
+    assert sum("2026-11-30 00:00:00 JST" in line for line in lines) == len(ROWS)
+
+
 def test_wide_tables_have_a_line_a_row_and_whole_ids(shown: Callable[..., list[str]]) -> None:
     lines = shown(20, View(wide=True, utc=True))
     assert len(lines) == 1 + len(ROWS)
