@@ -27,6 +27,8 @@ SETTINGS: dict[str, Any] = {
     "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
     "checks": {"positive_data_acceptance": {"enabled": False}},
     "cache": {"enabled": False},
+    # A long simulation alone takes seconds, and many of them on a busy machine.
+    "request-timeout": 120,
 }
 
 

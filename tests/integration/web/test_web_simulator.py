@@ -44,7 +44,7 @@ def test_errors_stand_where_they_belong(api: Api, tmp_path: Path) -> None:
     assert "definitions:7:44: cofig" in page
     page = submit(browser, 422, definitions=TEXT.replace("30 2", "30 25"), days="10")
     assert "definitions:6:50: config.expr" in page or "definitions:6:" in page
-    assert "is not like" in submit(browser, 422, definitions=TEXT, days="1", rates="x")
+    assert "is not of the form" in submit(browser, 422, definitions=TEXT, days="1", rates="x")
     assert "must be a number" in submit(browser, 422, definitions=TEXT, days="many")
     assert "not YAML" in submit(browser, 422, definitions="agents: [", days="1")
     secret = TEXT + f"targets:\n- {{agent: ada, name: t, kind: slack, url: {{file: {tmp_path}/secret}}}}\n"
