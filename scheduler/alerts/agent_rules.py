@@ -125,7 +125,8 @@ AGENT_RULES = (
         "agent",
         by_query(ASLEEP),
         lambda each: (
-            f"It has not been woken for {spell_duration(each.seconds)}; expected within {spell_duration(each.limit)}."
+            f"It has not been woken in the last {spell_duration(each.seconds)}; "
+            f"expected within {spell_duration(each.limit)}."
         ),
         "Check its triggers: are they enabled, and do they fire?",
         patience=CATCH_UP_SECONDS,

@@ -89,7 +89,8 @@ TRIGGER_RULES = (
         "trigger",
         by_query(SILENT),
         lambda each: (
-            f"It has not {each.note} for {spell_duration(each.seconds)}; expected within {spell_duration(each.limit)}."
+            f"It has not {each.note} in the last {spell_duration(each.seconds)}; "
+            f"expected within {spell_duration(each.limit)}."
         ),
         "Check the trigger's history: is its source, its agent or its schedule at fault?",
         patience=CATCH_UP_SECONDS,

@@ -67,7 +67,7 @@ def mute(
     ] = None,
     note: Annotated[str | None, typer.Option(help="The reason, shown to others.")] = None,
 ) -> None:
-    """Tell nobody of some alerts.
+    """Mute alerts: they open, but nobody is notified.
 
     Those of a rule, of an agent or trigger, or of both.
     """

@@ -48,12 +48,14 @@ def simulate(
     ] = 30,
     rate: Annotated[
         list[str] | None,
-        typer.Option(metavar="AGENT/TRIGGER=N/h", help="Made-up arrivals: N per s, m, h or d. Repeatable."),
+        typer.Option(
+            metavar="AGENT/TRIGGER=N/h", help="Arrival rates to simulate: N per s, m, h or d. Repeatable."
+        ),
     ] = None,
     run: Annotated[
         str | None, typer.Option(metavar="30s|5m", help="How long a run takes; default: as measured.")
     ] = None,
-    tokens: Annotated[float | None, typer.Option(min=0, help="Tokens of a wake; default: as measured.")] = None,
+    tokens: Annotated[float | None, typer.Option(min=0, help="Tokens per wake; default: as measured.")] = None,
     cost: Annotated[float | None, typer.Option(min=0, help="Cost of a wake; default: as measured.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the random moments.")] = 0,
 ) -> None:

@@ -42,6 +42,7 @@ def _is_unknown(error: ErrorDetails) -> bool:
 def _line(error: ErrorDetails, known: list[str]) -> InitErrorDetails:
     said = error["msg"]
     if _is_unknown(error):
+        said = "There is no such field"
         near = get_close_matches(str(error["loc"][0])[:100].lower(), known, n=1)
         there = ", ".join(known[:MOST_NAMED]) + (", …" if len(known) > MOST_NAMED else "")
         said += f"; the nearest is {near[0]}" if near else f"; there are {there}" if known else "; there are none"

@@ -263,7 +263,7 @@ def test_presets_of_a_package_are_found_and_broken_ones_left_out(tmp_path: Path)
         "/wake/{{room}}",
         "[{'name': 'room', 'description': 'the room', 'default': None}]",
     ], done.stderr
-    assert "settings.bdoy: Extra inputs are not permitted; the nearest is body" in done.stderr
+    assert "settings.bdoy: There is no such field; the nearest is body" in done.stderr
     assert (
         len([line for line in done.stderr.splitlines() if "is left out" in line or "not be loaded" in line]) == 3
     )

@@ -41,18 +41,18 @@ def test_the_nearest_field_is_named_or_all_are() -> None:
     assert refused(
         _Outer.model_validate, {"iner": {}, "zzz": 1, "many": [{"sise": 1}, {"fro": 1}, {"qq": 1}]}
     ) == {
-        "iner": "Extra inputs are not permitted; the nearest is inner",
-        "zzz": "Extra inputs are not permitted; there are inner, many",
-        "many.0.sise": "Extra inputs are not permitted; the nearest is size",
-        "many.1.fro": "Extra inputs are not permitted; the nearest is for",
-        "many.2.qq": "Extra inputs are not permitted; there are size, for",
+        "iner": "There is no such field; the nearest is inner",
+        "zzz": "There is no such field; there are inner, many",
+        "many.0.sise": "There is no such field; the nearest is size",
+        "many.1.fro": "There is no such field; the nearest is for",
+        "many.2.qq": "There is no such field; there are size, for",
     }
 
 
 def test_other_errors_are_reported_beside_it() -> None:
     said = refused(_Outer.model_validate, {"inner": {"size": 9, "Size": 1}, "many": [{"size": "x"}], "y": 1})
     assert said["inner.size"] == "it is {too} large"
-    assert said["inner.Size"] == "Extra inputs are not permitted; the nearest is size"
+    assert said["inner.Size"] == "There is no such field; the nearest is size"
     assert said["many.0.size"] == "Input should be a valid integer"
     assert list(said)[-1] == "y"
 
@@ -78,7 +78,7 @@ def test_the_value_is_not_repeated() -> None:
     ids=["http", "async", "command", "a2a"],
 )
 def test_every_runtime_names_the_nearest_field(runtime: dict[str, Any], field: str, said: str) -> None:
-    assert refused(RUNTIME.validate_python, runtime)[field] == f"Extra inputs are not permitted; {said}"
+    assert refused(RUNTIME.validate_python, runtime)[field] == f"There is no such field; {said}"
 
 
 def test_a_channels_secrets_name_the_nearest_field() -> None:

@@ -38,7 +38,7 @@ from tests.support.invocations import AgentWithTrigger, audited, end, make_agent
 TROUBLE: dict[str, tuple[Callable[[Database], UUID], str, str]] = {
     "trigger_silent": (
         silent,
-        "It has not fired for 2 h 5 min; expected within 1 h.",
+        "It has not fired in the last 2 h 5 min; expected within 1 h.",
         "UPDATE triggers SET last_fired_at = now()",
     ),
     "check_fails": (failing, "Its check failed 4 times in a row. HTTP 503", "UPDATE poll_states SET failures = 0"),
@@ -54,7 +54,7 @@ TROUBLE: dict[str, tuple[Callable[[Database], UUID], str, str]] = {
     ),
     "agent_asleep": (
         asleep,
-        "It has not been woken for 3 min; expected within 1 min.",
+        "It has not been woken in the last 3 min; expected within 1 min.",
         "UPDATE agents SET expected_since = now()",
     ),
     "invocations_failed": (
@@ -108,7 +108,7 @@ def test_a_success_is_expected(db: Database) -> None:
     )
     change(db, "UPDATE agents SET expected_since = now() - interval '1 hour'")
     [alert] = alerts(db)
-    assert alert.reason.startswith("It has not succeeded for 1 h")
+    assert alert.reason.startswith("It has not succeeded in the last 1 h")
     run_success(db, woken)
     assert alerts(db) == []
 

@@ -26,7 +26,9 @@ def test_alerts_are_listed_muted_and_shown_by_a_badge(api: Api) -> None:
     agent = open_one(api)
     [alert] = api.get("/alerts", open="true")["items"]
     assert (alert["rule"], alert["subject_id"], alert["subject_name"]) == ("agent_asleep", agent, "ada")
-    assert re.fullmatch(r"It has not been woken for 1 h( \d+ s)?; expected within 1 min\.", alert["reason"])
+    assert re.fullmatch(
+        r"It has not been woken in the last 1 h( \d+ s)?; expected within 1 min\.", alert["reason"]
+    )
     assert alert["advice"]
     assert api.get("/alerts", open="false")["items"] == []
     address = api.post("/alerts/badge")["url"]
@@ -87,7 +89,7 @@ def test_the_page_shows_them_and_the_navigation_counts_them(api: Api) -> None:
     open_one(api)
     browser = signed_in(api)
     page = browser.get("/alerts")
-    assert re.search(r"It has not been woken for 1 h( \d+ s)?; expected within 1 min\.", page)
+    assert re.search(r"It has not been woken in the last 1 h( \d+ s)?; expected within 1 min\.", page)
     assert 'href="/alerts" aria-current="page">Alerts <span class="count">1</span>' in page
     [alert] = api.get("/alerts")["items"]
     browser.post("/alerts/mutes", rule=alert["rule"], subject_id=alert["subject_id"])

@@ -40,7 +40,7 @@ def test_one_that_ended_by_itself_is_not_called_paused(api: Api, browser: Browse
     agent = api.get("/agents")["items"][0]["id"]
     for path in ("/triggers", f"/agents/{agent}", f"/triggers/{ids['done']}"):
         page = browser.get(path)
-        assert re.search(r">ended</span>\s*<bdi[^>]*>it fired as often as it may<", page), path
+        assert re.search(r">ended</span>\s*<bdi[^>]*>it reached its maximum of firings<", page), path
         assert "max_fires" not in page.partition("<h3>Configuration")[0]
     assert ">paused</span>" not in browser.get(f"/triggers/{ids['done']}").partition("<h3>")[0]
 
