@@ -13,12 +13,12 @@ from uuid import UUID
 from sqlalchemy import Connection, any_, bindparam, func, select
 
 from scheduler.domain.llm import ResponseUsage
-from scheduler.domain.model import InvocationState
+from scheduler.domain.model import FINAL_STATES, InvocationState
 from scheduler.domain.retries import PUT_OFF_FOR, SPREAD, is_last_try, retry_delay
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, Skipped
 from scheduler.domain.text import storable
 from scheduler.invocations.acks import acknowledge_reply
-from scheduler.invocations.transitions import EACH, NOW, move, move_each
+from scheduler.invocations.transitions import EACH, NOW, Transition, free_agents, move, move_each
 from scheduler.notifications.notify import notify_of_failures, notify_people
 from scheduler.queue.tasks import defer_cancels
 from scheduler.storage.arrays import Uuids
@@ -149,11 +149,14 @@ def conclude_all(conn: Connection, ends: Sequence[tuple[LockedAttempt, Outcome]]
     for current, outcome in ends:
         end = _decide(current, outcome)
         alike[current.state, end.target].append(end)
+    ended: list[Transition] = []
     for (source, target), group in alike.items():
         if target is InvocationState.AWAITING:
             _await(conn, source, group)
         else:
-            _move_on(conn, source, target, group, actor)
+            moved = _move_on(conn, source, target, group, actor)
+            ended += moved if target in FINAL_STATES else []
+    free_agents(conn, ended)
     _tell(conn, [end for group in alike.values() for end in group])
 
 
@@ -188,7 +191,7 @@ def _await(conn: Connection, source: InvocationState, ends: Sequence[_End]) -> N
 
 def _move_on(
     conn: Connection, source: InvocationState, target: InvocationState, ends: Sequence[_End], actor: str
-) -> None:
+) -> list[Transition]:
     values: dict[str, Any] = {"tries": EACH.c.tries, "reason": EACH.c.reason}
     if target is InvocationState.RETRYING:
         values["due_at"] = NOW + func.make_interval(0, 0, 0, 0, 0, 0, EACH.c.delay)
@@ -211,9 +214,10 @@ def _move_on(
                 **end.reply,
             }
         )
-    move_each(conn, rows, source, target, actor=actor, details=details, **values)
+    moved = move_each(conn, rows, source, target, actor=actor, details=details, **values)
     if any(end.delay is not None and end.delay <= SOON.total_seconds() for end in ends):
         notify(conn)
+    return moved
 
 
 def _tell(conn: Connection, ends: Sequence[_End]) -> None:

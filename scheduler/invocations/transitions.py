@@ -156,7 +156,9 @@ def move(
     if fence is not None:
         which.append(Invocation.attempt == fence)
     moved = _update(conn, which, {}, source, target, values)
-    _follow(conn, moved, source, target, actor, {each.id: reason | (detail or {}) for each in moved})
+    _follow(conn, moved, target, actor, {each.id: reason | (detail or {}) for each in moved})
+    if source in ACTIVE_STATES and target in FINAL_STATES:
+        free_agents(conn, moved)
     return moved
 
 
@@ -172,14 +174,15 @@ def move_each(
 ) -> list[Transition]:
     """Like `move`, with separate values for each invocation, also in one statement.
 
-    Each of `rows` has an `id`, the `attempt` as its fence, and what the EACH `values` refer to.
+    Each of `rows` has an `id`, the `attempt` as its fence, and what the EACH `values` refer to. Agents whose
+    invocations ended are to be freed by the caller, all at once.
     """
     if not rows:
         check_move(source, target)
         return []
     which = [Invocation.id == EACH.c.id, Invocation.attempt == EACH.c.attempt]
     moved = _update(conn, which, {"each": as_json(rows)}, source, target, values)
-    _follow(conn, moved, source, target, actor, details or {})
+    _follow(conn, moved, target, actor, details or {})
     return moved
 
 
@@ -215,7 +218,6 @@ def _update(
 def _follow(
     conn: Connection,
     moved: Sequence[Transition],
-    source: InvocationState,
     target: InvocationState,
     actor: str,
     details: Mapping[UUID, dict[str, Any]],
@@ -224,8 +226,6 @@ def _follow(
     if moved and target in FINAL_STATES:
         _mark_firings(conn, moved, target)
         later(conn, add(INVOCATIONS, len(moved), target.value))
-        if source in ACTIVE_STATES:
-            _free_agents(conn, moved)
     if moved and target is InvocationState.RETRYING:
         later(conn, add(RETRIES, len(moved)))
     if moved and target is InvocationState.CANCELLED:
@@ -251,12 +251,15 @@ def _mark_firings(conn: Connection, moved: Collection[Transition], target: Invoc
     later(conn, tally_by(FIRINGS, [((kind, state.value), number) for kind, number in counts.items()]))
 
 
-def _free_agents(conn: Connection, moved: Collection[Transition]) -> None:
+def free_agents(conn: Connection, moved: Collection[Transition]) -> None:
     """Lets the windows that waited for these ends close.
 
     Last, and in a separate statement: whoever held a window had locked the active row, so its hold is committed
-    and visible by the time that row could be updated here.
+    and visible by the time that row could be updated here. All of a transaction at once, since windows are locked
+    in the order of their agents.
     """
+    if not moved:
+        return
     released = conn.execute(_RELEASE_BUSY, {"agent_ids": uuid_array(each.agent_id for each in moved)})
     if released.rowcount:
         notify(conn)

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
 from loguru import logger
 from sqlalchemy import text
 
-from scheduler.domain.run import Outcome, Replied, RunRequest
+from scheduler.domain.run import Failed, Outcome, Replied, RunRequest
+from scheduler.invocations.ends import finish_all
 from scheduler.invocations.lifecycle import claim_all
 from scheduler.queue.tasks import Capacity, RunsJob
 from scheduler.storage.engine import Database
-from tests.support.database import change, rows
+from tests.support.database import change, rows, until_blocked
 from tests.support.dispatching import Scripted, make_dispatcher, reply
-from tests.support.invocations import audited, close, fire, make_agent_with_trigger, queued_jobs, row_of
+from tests.support.invocations import (
+    audited,
+    close,
+    fire,
+    make_agent_with_trigger,
+    queued_jobs,
+    row_of,
+    start,
+    window_of,
+)
 
 
 def ready_many(db: Database, count: int) -> list[UUID]:
@@ -60,6 +71,38 @@ def test_a_job_carries_many_and_each_ends_as_one_alone_would(db: Database) -> No
     row = row_of(db, ids[0])
     assert (row.reply, row.attempt, row.worker, len(row.tries)) == ("done", 1, "test:1", 1)
     assert row.context
+
+
+def test_windows_are_freed_in_the_order_of_their_agents_whatever_the_ends(db: Database) -> None:
+    """Else it could deadlock with intake, which locks several windows in that order too."""
+    agents = sorted((make_agent_with_trigger(db, name) for name in ("ada", "bob")), key=lambda each: each.agent_id)
+    runs = []
+    for each in agents:
+        fire(db, each)
+        runs.append(start(db, close(db).ready[0]))
+        fire(db, each)
+    close(db)
+    windows = [window_of(db, each) for each in agents]
+    assert [each.held_reason for each in windows] == ["busy", "busy"]
+    first, second = (each.id for each in windows)
+    lock = text("SELECT id FROM invocations WHERE id = :id FOR UPDATE NOWAIT")
+    ends: list[tuple[UUID, int, Outcome]] = [
+        (runs[1].id, 1, Replied("done")),
+        (runs[0].id, 1, Failed("never", permanent=True)),
+    ]
+
+    def finish() -> list[bool]:
+        with db.begin() as conn:
+            return finish_all(conn, ends)
+
+    with ThreadPoolExecutor(1) as threads:
+        with db.begin() as conn:
+            conn.execute(lock, {"id": first})
+            ending = threads.submit(finish)
+            until_blocked(db)
+            conn.execute(lock, {"id": second})  # not held yet
+        assert ending.result() == [True, True]
+    assert len(close(db).ready) == 2
 
 
 def test_runs_without_a_place_are_queued_again_and_the_job_keeps_the_others(db: Database) -> None:
