@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request
 from flask.globals import request_ctx
+from flask.typing import ResponseReturnValue
 from flask_openapi.models.info import Info
 from flask_openapi.models.security_scheme import SecurityScheme
 from flask_openapi.openapi import OpenAPI
@@ -52,6 +53,7 @@ from api.web import register as register_pages
 from api.web_users import web_users
 from config.installation import VERSION
 from config.settings import Settings, load_settings
+from scheduler.storage.repeats import repeat
 
 RESOURCES = (
     agents,
@@ -86,10 +88,14 @@ PLAIN = (badges, channel_events, health, metrics, docs, mcp, a2a)
 
 
 class ReveilleApi(OpenAPI):
-    """Flask with our JSON parsing."""
+    """Flask with our JSON parsing. A request that the database rolls back is repeated."""
 
     request_class = JsonRequest
     json_provider_class = StrictJson
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Calls the view of the request, again if nothing of it was committed."""
+        return repeat(super().dispatch_request)
 
 
 def create_app(settings: Settings | None = None) -> ReveilleApi:

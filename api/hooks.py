@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, current_app, g, jsonify, request
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.media_type import MediaType
 from flask_openapi.models.request_body import RequestBody
@@ -87,7 +87,8 @@ def _read_body(hashed: bytes) -> bytes:
         if declared > limit:
             raise too_large(limit)
         return request.stream.read(declared)
-    body = request.stream.read(USUAL_BODY + 1)
+    body: bytes = g.get("begun") or request.stream.read(USUAL_BODY + 1)
+    g.begun = body  # the request may be repeated
     if len(body) > USUAL_BODY:
         limit = _limit(hashed)
         if limit > USUAL_BODY:

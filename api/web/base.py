@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException
 from api.auth import Level
 from api.body import check_form
 from api.hosts import check_origin
-from api.problems import http_problem
+from api.problems import RETRY_AFTER_OUTAGE, http_problem
 from api.web.nav import Frame, frame_of, sections
 from api.web.saved_form import reopen_form
 from api.web.session import authenticate, csrf_token, recognize, session_token, set_cookie
@@ -148,7 +148,10 @@ def show_error(error: ReveilleError) -> Response:
     """Shows an error as a page, or as one line of text for our scripts."""
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, DatabaseUnavailable):
         logger.opt(exception=error).error("a page failed: {}", error.message)
-    return _error_page(error.status, error.message)
+    page = _error_page(error.status, error.message)
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        page.headers["Retry-After"] = str(RETRY_AFTER_OUTAGE)
+    return page
 
 
 def _show_http_error(error: HTTPException) -> Response | HTTPException:

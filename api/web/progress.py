@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from flask import Response, jsonify, request
@@ -15,6 +16,7 @@ from flask import Response, jsonify, request
 from api.web.base import done, wants_json
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.ids import parse_id
+from scheduler.storage.repeats import repeat
 
 STEP = 20
 """How many objects one step handles."""
@@ -41,7 +43,7 @@ def take(things: Iterable[UUID], act: Callable[[UUID], object], following: str |
     step = Step(following=following)
     for thing in things:
         try:
-            act(thing)
+            repeat(partial(act, thing))
         except DatabaseUnavailable:
             raise
         except ReveilleError as error:

@@ -97,6 +97,14 @@ class DatabaseUnavailable(ReveilleError):
     problem = "database-unavailable"
 
 
+class RolledBack(DatabaseUnavailable):
+    """The database rolled this transaction back; nothing was recorded, try again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The database rolled this back ({reason}); nothing was recorded, try again.")
+        self.reason = reason
+
+
 class ConfigurationError(ReveilleError):
     """The configuration is not valid."""
 

@@ -19,11 +19,13 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
-from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.domain.errors import DatabaseUnavailable, RolledBack
 from scheduler.domain.right_of_way import WAY
-from scheduler.metrics import CONNECTIONS, MOST_CONNECTIONS, open_tally, settle
+from scheduler.metrics import CONNECTIONS, MOST_CONNECTIONS, later, open_tally, settle
 from scheduler.storage.base import CHANNEL
+from scheduler.storage.faults import first_line, was_cut_off, was_rolled_back
 from scheduler.storage.pooler import open_session
+from scheduler.storage.repeats import may_write, note_commit
 from scheduler.storage.silent_connections import CONNECTION, SESSION, PatientConnection
 
 T = TypeVar("T")
@@ -85,13 +87,14 @@ class Database:
         _open_sessions(self.engine, options)
         _ping_idle(self.engine)
         _count_use(self.engine, application_name, pool_size)
-        _heed_right_of_way(self.engine)
+        _watch_statements(self.engine)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """Opens a transaction: commits at the end, rolls back on any error.
 
-        Raises DatabaseUnavailable when the database is unreachable; other database errors are passed on.
+        Raises DatabaseUnavailable when the database is unreachable, RolledBack when it did that by itself, to break a
+        deadlock for example; other database errors are passed on.
         """
         try:
             with self.engine.begin() as conn:
@@ -130,10 +133,16 @@ def read_json(sent: bytes) -> Any:
 
 
 def _as_ours(error: PoolTimeout | DBAPIError) -> Exception:
-    """Returns DatabaseUnavailable for an outage, or the error itself when the database refused a statement."""
+    """Returns DatabaseUnavailable for what passes, or the error itself when the database refused a statement."""
     if isinstance(error, PoolTimeout):
         return DatabaseUnavailable("All database connections are busy; try again.")
-    return DatabaseUnavailable() if is_outage(error) else error
+    if was_rolled_back(error):
+        return RolledBack(first_line(error.orig))
+    if is_outage(error):
+        return DatabaseUnavailable()
+    if was_cut_off(error):
+        return DatabaseUnavailable(f"The database cut this off ({first_line(error.orig)}); try again.")
+    return error
 
 
 def _ping_idle(engine: Engine) -> None:
@@ -184,9 +193,13 @@ def take_way(conn: Connection, seconds: float) -> None:
     conn.execution_options(**{TAKES_WAY: seconds})
 
 
-def _heed_right_of_way(engine: Engine) -> None:
+def _watch_statements(engine: Engine) -> None:
+    """Gives or takes the right of way before each statement, and notes those whose commit ends repeating."""
+
     @event.listens_for(engine, "before_cursor_execute")
-    def before(conn: Connection, *_: object) -> None:
+    def before(conn: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if may_write(statement):
+            later(conn, note_commit)
         options = conn.get_execution_options()
         if TAKES_WAY in options:
             WAY.take(options[TAKES_WAY])

@@ -16,6 +16,10 @@ from scheduler.domain.text import storable
 # SQLSTATE classes: 08 connection, 25 transaction state, 28 authentication, 3D no database, 40 rolled back
 # (deadlock), 53 resources, 55 locks, 57 intervention (shutdown, cancel, timeout), 58 system error of the server.
 _PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58"})
+_ROLLED_BACK = frozenset({"40001", "40P01", "55P03"})
+"""Serialization failure, deadlock, lock timeout: the same may succeed at once."""
+_CUT_OFF = frozenset({"25006", "25P03", "25P04", "57014"})
+"""Read-only, as during a failover; idle for too long; transaction or statement timeout: the same may succeed later."""
 _OUT_OF_MEMORY = "53200"
 _OF_THE_SCHEMA = "42"
 NOTE_BYTES = 500
@@ -53,6 +57,16 @@ def may_blame_rows(error: BaseException) -> bool:
     return isinstance(error, SQLAlchemyError) and not isinstance(error, PoolTimeout)
 
 
+def was_rolled_back(error: DBAPIError) -> bool:
+    """Whether the database undid the transaction because of others, so that it may be repeated at once."""
+    return getattr(error.orig, "sqlstate", None) in _ROLLED_BACK
+
+
+def was_cut_off(error: DBAPIError) -> bool:
+    """Whether a limit or a failover of the server ended the transaction, so that it may be tried again later."""
+    return getattr(error.orig, "sqlstate", None) in _CUT_OFF
+
+
 def _driver_error(error: BaseException) -> psycopg.Error | None:
     """Returns the driver's error that `error` is, or wraps as SQLAlchemy's and Procrastinate's do."""
     found: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
@@ -61,7 +75,7 @@ def _driver_error(error: BaseException) -> psycopg.Error | None:
     return found if isinstance(found, psycopg.Error) else None
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException | None) -> str:
     """Returns the first line of an error for the log; the class name if it cannot be printed."""
     try:
         return str(error).partition("\n")[0]

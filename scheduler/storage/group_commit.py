@@ -15,6 +15,7 @@ from threading import Condition, Lock
 from typing import Generic, TypeVar
 
 from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.storage.repeats import note_commit, repeat
 
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
@@ -79,6 +80,7 @@ class GroupCommit(Generic[Item, Result]):
             self._lead()
         if ticket.error is not None:
             raise ticket.error
+        note_commit()
         return ticket.result  # type: ignore[return-value]  # settled without an error: it is a Result
 
     def _lead(self) -> None:
@@ -106,9 +108,12 @@ class GroupCommit(Generic[Item, Result]):
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limit))]
 
     def _settle(self, batch: Sequence[_Ticket[Item, Result]]) -> None:
-        """Commits `batch`; if that fails, bisects it until the failing item is alone."""
+        """Commits `batch`; if that fails, bisects it until the failing item is alone.
+
+        What the database rolled back, such as the victim of a deadlock, is repeated as it was.
+        """
         try:
-            results = self._commit([ticket.item for ticket in batch])
+            results = repeat(lambda: self._commit([ticket.item for ticket in batch]))
         except DatabaseUnavailable as error:
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001  # it is raised again in the thread that handed the item in

@@ -20,6 +20,7 @@ from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
+from scheduler.storage.repeats import repeat
 from scheduler.storage.tables import Agent
 from scheduler.toolbox.results import RESULTS
 
@@ -70,7 +71,7 @@ def make_tool(
             parsed = shape.model_validate(_fit(name, arguments))
         except ValidationError as error:
             raise _refusal(name, shape, error) from None
-        return work(caller, parsed)
+        return repeat(lambda: work(caller, parsed))
 
     return Tool(name, description, _schema(shape), call, RESULTS.get(name), hints)
 

@@ -8,8 +8,9 @@ from threading import Event, Lock
 
 import pytest
 
-from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.domain.errors import DatabaseUnavailable, RolledBack
 from scheduler.storage.group_commit import REMEMBERED, GroupCommit, GroupCommits
+from scheduler.storage.repeats import TRIES
 
 
 class Journal:
@@ -85,6 +86,26 @@ def test_an_outage_fails_all_at_once() -> None:
         with pytest.raises(DatabaseUnavailable):
             future.result()
     assert len(journal.batches) == 2
+
+
+def test_what_the_database_rolled_back_is_repeated_whole() -> None:
+    """Such as the victim of a deadlock: no item is at fault, and together they cost one commit."""
+    repeats = iter([RolledBack("deadlock detected")] * 2)
+    journal = Journal(lambda items: next(repeats, None) if 5 in items else None)
+    futures = submit_together(journal, GroupCommit(journal.commit), range(10))
+    assert [future.result() for future in futures] == [f"done {item}" for item in range(10)]
+    assert journal.batches == [[0], *[list(range(1, 10))] * 3]
+
+
+def test_what_is_always_rolled_back_fails_all() -> None:
+    """And nobody who handed it in repeats it again."""
+    journal = Journal(lambda items: RolledBack("deadlock detected") if 5 in items else None)
+    futures = submit_together(journal, GroupCommit(journal.commit), range(10))
+    assert len(journal.batches) == 1 + TRIES
+    for future in futures[1:]:
+        with pytest.raises(DatabaseUnavailable, match="deadlock detected") as failed:
+            future.result()
+        assert not isinstance(failed.value, RolledBack)
 
 
 def test_a_stopped_thread_leaves_no_other_waiting() -> None:
