@@ -154,9 +154,10 @@ class Expected:
             self.settle()
 
     def end_if_done(self) -> None:
-        """Ends it after a change if it has no slot left or is at its limit."""
+        """Ends it after a change if it has no slot left or is at its limit. What has expired is not finished."""
         if self.is_enabled and self.has_slots and self.is_last and not self.passed:
-            self.end("finished", "finished")
+            why = "expired" if self.has_expired else "finished"
+            self.end(why, why)
         else:
             self._end_at_limit()
 

@@ -230,6 +230,25 @@ def test_what_was_due_before_the_trigger_expired_is_audited_as_skipped(
     assert triggers.get(DEFAULT_TENANT, made[0]).is_enabled
 
 
+@pytest.mark.parametrize(
+    "patch", [{"reason": "another"}, {"max_fires": 9}, {"config": {"seconds": 60}}, None], ids=str
+)
+def test_a_trigger_whose_last_slot_was_due_when_it_expired_has_expired(
+    db: Database, scheduler: SteppedScheduler, triggers: Triggers, patch: dict[str, Any] | None
+) -> None:
+    """Whether a change finds it or a pass (None): that it has expired is looked at first, so it is not `finished`."""
+    trigger = make_trigger(db, make_agent(db), config={"seconds": 60}, expires_at=LATER)
+    make_due(db, trigger.id, seconds_ago=30)
+    change(db, "UPDATE triggers SET expires_at = now(), config = config || jsonb_build_object('until', now())")
+    if patch is None:
+        scheduler.run_pass()
+    else:
+        triggers.update(DEFAULT_TENANT, trigger.id, patch, actor="test")
+    view = triggers.get(DEFAULT_TENANT, trigger.id)
+    assert (view.is_enabled, view.paused_note, view.fire_count) == (False, "expired", 0)
+    assert audited(db, trigger.id)[-1] == "trigger.expired"
+
+
 def test_the_slots_of_an_agent_that_is_deleted_are_audited(db: Database) -> None:
     agent = make_agent(db)
     trigger = make_trigger(db, agent)
