@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
@@ -12,10 +13,119 @@ from pydantic import Field
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.misfire import Schedule
 from scheduler.triggers.base import CheckContext
-from scheduler.triggers.cron_expression import parse_expression
-from scheduler.triggers.cron_schedule import CronSchedule
+from scheduler.triggers.cron_clock import CronClock, FixedClock, NaiveClock, RealTimeClock
+from scheduler.triggers.cron_expression import CronExpression, parse_expression
+from scheduler.triggers.cron_times import WallTimes
+from scheduler.triggers.notes import Note
 from scheduler.triggers.options import Option
 from scheduler.triggers.recurring import TIMEZONE_OPTION, RecurringConfig, Timezone
+from scheduler.triggers.zones import load_zone
+
+_SCHEDULES_KEPT = 2048
+_ANSWERS_KEPT = 16_384
+_TICK = timedelta(microseconds=1)
+
+
+class CronSchedule:
+    """The slots of an expression in whole seconds; immutable and thread-safe.
+
+    With a zone, times are aware and results are UTC; without one both are naive. Schedules and their recent
+    results are cached, so that thousands of triggers with the same expression and slot cost one search.
+    """
+
+    def __init__(self, expression: CronExpression, zone: str | None) -> None:
+        self.expression = expression
+        self.zone = zone
+        self._clock = _clock_for(expression, zone)
+        self._last_asked: tuple[datetime, datetime | None] | None = None
+
+    @classmethod
+    def parse(cls, expr: str, zone: str | None, *, seconds: Literal["first"] | None = None) -> CronSchedule:
+        """Parses 5 fields or a nickname (6 fields with seconds "first") in an IANA `zone`.
+
+        Raises InvalidField for `expr` (invalid, or never fires) or `timezone` (unknown).
+        """
+        return _parse(expr, zone, seconds)
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """Returns the first slot after `moment`; None past the end of the calendar."""
+        last = self._last_asked  # one tuple, so that threads never see only half of it
+        if last is not None and last[0] is moment:  # a pass asks with the same time for thousands of triggers
+            return last[1]
+        try:
+            following = _next_after(self._clock, self._own(moment))
+        except OverflowError:  # datetime ends with the year 9999
+            following = None
+        self._last_asked = moment, following
+        return following
+
+    def last_until(self, moment: datetime) -> datetime | None:
+        """Returns the last slot at or before `moment`; None when there was none in 50 years."""
+        try:
+            return _last_until(self._clock, self._own(moment))
+        except OverflowError:  # datetime begins with the year 1
+            return None
+
+    def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
+        """Counts the slots in [first, last] up to `limit`, and tells whether these are all."""
+        return _count(self._clock, self._own(first - _TICK), self._own(last), limit)
+
+    def notes(self, moment: datetime, count: int) -> list[Note]:
+        """Returns the effects of clock changes on the next `count` slots after `moment`."""
+        notes: list[Note] = []
+        slot = self.next_after(moment)
+        while slot is not None and count > 0:
+            notes += self._clock.notes(slot)
+            slot = self.next_after(slot)
+            count -= 1
+        return notes
+
+    def __repr__(self) -> str:
+        return f"CronSchedule({self.expression.text!r}, {self.zone!r})"
+
+    def _own(self, moment: datetime) -> datetime:
+        """Converts `moment` to this schedule's form: UTC or naive, in whole seconds."""
+        if (self.zone is None) != (moment.tzinfo is None):
+            wanted = "a naive moment" if self.zone is None else "a moment with a time zone"
+            raise ValueError(f"{self!r} takes {wanted}, not {moment!r}")
+        return (moment if self.zone is None else moment.astimezone(UTC)).replace(microsecond=0)
+
+
+def _clock_for(expression: CronExpression, zone: str | None) -> CronClock:
+    times = WallTimes(expression)
+    if zone is None:
+        return NaiveClock(times)
+    clock = RealTimeClock if expression.follows_real_time else FixedClock
+    return clock(times, load_zone(zone))
+
+
+@lru_cache(maxsize=_SCHEDULES_KEPT)
+def _parse(expr: str, zone: str | None, seconds: Literal["first"] | None) -> CronSchedule:
+    return CronSchedule(parse_expression(expr, seconds), zone)
+
+
+@lru_cache(maxsize=_ANSWERS_KEPT)
+def _next_after(clock: CronClock, moment: datetime) -> datetime | None:
+    return clock.after(moment)
+
+
+@lru_cache(maxsize=_ANSWERS_KEPT)
+def _last_until(clock: CronClock, moment: datetime) -> datetime | None:
+    return clock.until(moment)
+
+
+@lru_cache(maxsize=_ANSWERS_KEPT)
+def _count(clock: CronClock, before: datetime, last: datetime, limit: int) -> tuple[int, bool]:
+    """Counts the slots in (before, last]."""
+    count = 0
+    slot = clock.after(before)
+    while slot is not None and slot <= last:
+        if count >= limit:
+            return count, False
+        count += 1
+        slot = clock.after(slot)
+    return count, True
+
 
 SIZES = (60, 60, 24, 0, 12, 0)
 """The number of values of second, minute, hour and month. Days have no even step, as each month starts over."""

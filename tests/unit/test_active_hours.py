@@ -13,7 +13,7 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import TICK, Schedule
 from scheduler.triggers.active_hours import Hours
 from scheduler.triggers.base import CheckContext, parse_config
-from scheduler.triggers.cron_schedule import CronSchedule
+from scheduler.triggers.cron import CronSchedule
 from scheduler.triggers.interval import IntervalConfig, IntervalSchedule
 from scheduler.triggers.preview import preview
 from scheduler.triggers.schedule_rules import RestrictedSchedule

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from scheduler.domain.errors import InvalidField
-from scheduler.triggers.cron_schedule import CronSchedule
+from scheduler.triggers.cron import CronSchedule
 from tests.support import conformance
 
 CASES = conformance.load("cron/cases.json")

@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 
 from scheduler.domain.errors import InvalidField
+from scheduler.triggers.cron import CronSchedule
 from scheduler.triggers.cron_days import DayRule
 from scheduler.triggers.cron_expression import parse_expression
-from scheduler.triggers.cron_schedule import CronSchedule
 
 
 @pytest.mark.parametrize(

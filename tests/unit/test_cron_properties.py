@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.errors import InvalidField
+from scheduler.triggers.cron import CronSchedule
 from scheduler.triggers.cron_days import ALL_DAYS, ALL_WEEKDAYS, DayRule
 from scheduler.triggers.cron_expression import CronExpression
-from scheduler.triggers.cron_schedule import CronSchedule
 from scheduler.triggers.cron_times import WallTimes
 
 MINUTE = timedelta(minutes=1)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduler.triggers.cron_schedule import CronSchedule
+from scheduler.triggers.cron import CronSchedule
 from scheduler.triggers.cron_times import WallTimes
 
 NEW_YORK = "America/New_York"  # 8 March 2026 02:00 → 03:00, 1 November 2026 02:00 → 01:00

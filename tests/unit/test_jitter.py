@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scheduler.domain.misfire import TICK, Schedule, plan
 from scheduler.domain.model import MisfirePolicy
 from scheduler.triggers.active_hours import Hours
-from scheduler.triggers.cron_schedule import CronSchedule
+from scheduler.triggers.cron import CronSchedule
 from scheduler.triggers.interval import IntervalSchedule
 from scheduler.triggers.jitter import JitteredSchedule
 from scheduler.triggers.schedule_rules import RestrictedSchedule

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scheduler.domain.misfire import TICK, Schedule
 from scheduler.triggers.active_hours import Hours
-from scheduler.triggers.cron_schedule import CronSchedule
+from scheduler.triggers.cron import CronSchedule
 from scheduler.triggers.excluded_dates import ExcludedDates
 from scheduler.triggers.interval import IntervalSchedule
 from scheduler.triggers.schedule_rules import RestrictedSchedule, Rule
