@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import Connection, text
 
 from scheduler.domain.ids import new_id
-from scheduler.notifications.target_statements import LEASE
+from scheduler.notifications.deliveries import LEASE
 from scheduler.queue.tasks import defer_deliveries
 from scheduler.storage.rows import as_json, insert_rows, rows_as
 from scheduler.storage.tenants import DEFAULT_TENANT

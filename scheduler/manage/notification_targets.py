@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from scheduler.domain.clock import Clock
-from scheduler.domain.errors import LimitReached
+from scheduler.domain.errors import Conflict, LimitReached, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.domain.notification import content_of
 from scheduler.domain.signatures import new_standard_secret
@@ -21,21 +21,19 @@ from scheduler.net.client import GuardedClient
 from scheduler.net.headers import check_address
 from scheduler.net.policy import AllowedPrivate, check_url
 from scheduler.notifications.deliveries import send
-from scheduler.notifications.target_statements import (
-    create_target,
-    delete_target,
-    get_target,
-    list_targets,
-    update_target,
-)
 from scheduler.notifications.targets.base import NotSent, Outgoing
 from scheduler.notifications.targets.registry import SIGNED, open_target
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import Database
+from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.notification_tables import NotificationTarget
+from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.secrets import SecretBox
 
+TARGETS = NotificationTarget.__table__
+MAX_TARGETS = 10
+DUPLICATE = "The agent already has a target with that name; choose another."
 TESTS_AT_ONCE = 2
 RETRY_SECONDS = 10
 
@@ -154,3 +152,48 @@ def _audit(conn: Connection, verb: str, row: NotificationTarget, actor: str) -> 
     detail = {"name": row.name, "kind": row.kind, "host": row.host}
     action = f"notification_target.{verb}"
     record_events(conn, [Event(action, row.tenant_id, row.id, row.agent_id, actor, detail)])
+
+
+def create_target(
+    conn: Connection, tenant_id: UUID, agent_id: UUID, values: Mapping[str, Any]
+) -> NotificationTarget:
+    """Creates a target for an agent that the caller has locked; raises Conflict on its name, or at the limit."""
+    count = conn.scalar(select(func.count()).where(NotificationTarget.agent_id == agent_id)) or 0
+    if count >= MAX_TARGETS:
+        raise Conflict(f"An agent has at most {MAX_TARGETS} targets; delete one first.")
+    with refuse_duplicate("uq_notification_targets_name", DUPLICATE):
+        made = insert(NotificationTarget).values(tenant_id=tenant_id, agent_id=agent_id, **values)
+        return one_as(NotificationTarget, conn.execute(made.returning(TARGETS)))
+
+
+def get_target(conn: Connection, tenant_id: UUID, target_id: UUID, *, lock: bool = False) -> NotificationTarget:
+    """Returns a tenant's target; raises NotFound. `lock` locks the row until commit."""
+    statement = select(TARGETS).where(
+        NotificationTarget.id == target_id, NotificationTarget.tenant_id == tenant_id
+    )
+    row = row_as(NotificationTarget, conn.execute(statement.with_for_update() if lock else statement))
+    if row is None:
+        raise NotFound(f"There is no notification target '{target_id}'.")
+    return row
+
+
+def list_targets(
+    conn: Connection, agent_id: UUID, *, limit: int, after: UUID | None = None
+) -> Sequence[NotificationTarget]:
+    """Lists up to `limit` of an agent's targets, newest first, older than `after`."""
+    statement = select(TARGETS).where(NotificationTarget.agent_id == agent_id)
+    if after is not None:
+        statement = statement.where(NotificationTarget.id < after)
+    return rows_as(NotificationTarget, conn.execute(statement.order_by(NotificationTarget.id.desc()).limit(limit)))
+
+
+def update_target(conn: Connection, target_id: UUID, values: Mapping[str, Any]) -> NotificationTarget:
+    """Updates a target that the caller has locked; raises Conflict on its name."""
+    with refuse_duplicate("uq_notification_targets_name", DUPLICATE):
+        changed = update(NotificationTarget).where(NotificationTarget.id == target_id).values(**values)
+        return one_as(NotificationTarget, conn.execute(changed.returning(TARGETS)))
+
+
+def delete_target(conn: Connection, target_id: UUID) -> None:
+    """Deletes a target; pending deliveries to it are dropped."""
+    conn.execute(delete(NotificationTarget).where(NotificationTarget.id == target_id))

@@ -7,32 +7,76 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TypeVar
 from uuid import UUID
 
 from loguru import logger
-from sqlalchemy import Connection
+from sqlalchemy import ARRAY, Connection, Uuid, any_, func, insert, literal, select, text
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError
+from scheduler.domain.ids import new_id
 from scheduler.domain.notification import content_of
 from scheduler.domain.retries import MAX_TRIES, SPREAD, is_last_try, retry_delay
 from scheduler.net.client import GuardedClient
 from scheduler.net.errors import is_put_off, parse_retry_after
-from scheduler.notifications.target_statements import (
-    Delivery,
-    add_deliveries,
-    claim_delivery,
-    due_again,
-    end_delivery,
-)
 from scheduler.notifications.targets.base import NotSent, Outgoing, Target
 from scheduler.notifications.targets.registry import open_target
 from scheduler.queue.tasks import defer_deliveries
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
+from scheduler.storage.notification_tables import NotificationDelivery, NotificationTarget
+from scheduler.storage.rows import row_as
 from scheduler.storage.secrets import SecretBox
+
+LEASE = timedelta(seconds=60)
+"""How long a delivery may take, including its wait in the queue, before it is requeued."""
+NOTE_LENGTH = 500
+
+QUEUE_AGAIN = text("""
+    UPDATE notification_deliveries d SET due_at = clock_timestamp() + :lease
+    FROM (
+        SELECT id FROM notification_deliveries WHERE state = 'pending' AND due_at <= clock_timestamp()
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ) due
+    WHERE d.id = due.id
+    RETURNING d.id, d.attempt
+""")
+
+# The attempt is the fencing token, as with invocations: of two jobs for the same attempt, one gets nothing.
+CLAIM = text("""
+    WITH claimed AS (
+        UPDATE notification_deliveries SET attempt = attempt + 1, due_at = clock_timestamp() + :lease
+        WHERE id = :id AND state = 'pending' AND attempt = :attempt - 1
+        RETURNING id, notification_id, target_id, attempt, put_offs
+    )
+    SELECT c.id, c.attempt, c.put_offs, clock_timestamp() - n.created_at AS age, c.target_id, t.tenant_id, t.agent_id,
+        t.name AS target_name, t.kind, t.secrets, c.notification_id, n.invocation_id,
+        coalesce(n.summary, 'Reveille') AS summary, coalesce(n.triggers, ARRAY[]::text[]) AS triggers,
+        coalesce(n.created_at, x.created_at) AS created_at, a.name AS agent_name,
+        coalesce(n.failure, i.reply, x.text, '') AS reply, x.alert_id, x.event
+    FROM claimed c JOIN notification_targets t ON t.id = c.target_id JOIN agents a ON a.id = t.agent_id
+    LEFT JOIN notifications n ON n.id = c.notification_id LEFT JOIN invocations i ON i.id = n.invocation_id
+    LEFT JOIN alert_notices x ON x.id = c.notification_id
+    WHERE n.id IS NOT NULL OR x.id IS NOT NULL
+""")
+
+END = text("""
+    UPDATE notification_deliveries
+    SET state = :state, error = :error, ended_at = CASE WHEN :state = 'pending' THEN NULL ELSE clock_timestamp() END,
+        due_at = clock_timestamp() + CAST(:delay AS interval), put_offs = put_offs + :put_off
+    WHERE id = :id AND state = 'pending' AND attempt = :attempt
+    RETURNING target_id
+""")
+
+NOTE_SENT = text("""
+    UPDATE notification_targets SET delivered_at = clock_timestamp(), note = NULL, noted_at = NULL WHERE id = :id
+""")
+
+NOTE_FAILED = text("UPDATE notification_targets SET note = :note, noted_at = clock_timestamp() WHERE id = :id")
 
 T = TypeVar("T")
 
@@ -51,8 +95,8 @@ def send_on(conn: Connection, told: Mapping[UUID, UUID]) -> None:
 def send_again(db: Database) -> int:
     """Requeues deliveries that are due for another attempt or were lost with a worker; returns how many. A duty."""
     with db.begin() as conn:
-        due = due_again(conn, QUEUED_AT_ONCE)
-        defer_deliveries(conn, [(each, tries + 1) for each, tries in due])
+        due = conn.execute(QUEUE_AGAIN, {"lease": LEASE, "limit": QUEUED_AT_ONCE}).all()
+        defer_deliveries(conn, [(row.id, row.attempt + 1) for row in due])
     return len(due)
 
 
@@ -168,3 +212,84 @@ async def send(client: GuardedClient, clock: Clock, url: str, target: Target, no
     later = parse_retry_after(answer.headers.get("retry-after"), clock.now()) if is_temporary else None
     was_put_off = is_put_off(answer.status, later)
     return NotSent(f"The target answered HTTP {answer.status}.", not is_temporary, later, was_put_off)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notification to send to a target now, as attempt number `attempt`, counted from 1."""
+
+    id: UUID
+    attempt: int
+    put_offs: int
+    """The earlier attempts that do not count, as the receiver said when to come back."""
+    age: timedelta
+    target_id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    target_name: str
+    kind: str
+    secrets: bytes
+    notification_id: UUID
+    invocation_id: UUID | None
+    """None for an alert."""
+    summary: str
+    triggers: list[str]
+    created_at: datetime
+    agent_name: str
+    reply: str
+    alert_id: UUID | None
+    event: str | None
+    """What became of the alert: `opened`, `open` or `closed`."""
+
+
+def add_deliveries(conn: Connection, told: Mapping[UUID, UUID]) -> list[UUID]:
+    """Adds a delivery of each notification to each target of its agent; returns their ids.
+
+    `told`: notification to agent.
+    """
+    targets = conn.execute(
+        select(NotificationTarget.id, NotificationTarget.agent_id).where(
+            NotificationTarget.agent_id == any_(literal(list(told.values()), ARRAY(Uuid())))
+        )
+    ).all()
+    due_at = func.clock_timestamp() + LEASE
+    rows = [
+        {"id": new_id(), "notification_id": notification_id, "target_id": target.id}
+        for notification_id, agent_id in told.items()
+        for target in targets
+        if target.agent_id == agent_id
+    ]
+    if rows:
+        conn.execute(insert(NotificationDelivery).values([row | {"due_at": due_at} for row in rows]))
+    return [row["id"] for row in rows]
+
+
+def claim_delivery(conn: Connection, delivery_id: UUID, attempt: int) -> Delivery | None:
+    """Starts attempt `attempt`; None when it was started before, has ended, or its target is gone."""
+    return row_as(Delivery, conn.execute(CLAIM, {"id": delivery_id, "attempt": attempt, "lease": LEASE}))
+
+
+def end_delivery(
+    conn: Connection, delivery: Delivery, error: str | None, delay: float | None, *, put_off: bool = False
+) -> bool:
+    """Ends an attempt: delivered (no `error`), retried after `delay` seconds, or given up;
+
+    False when it is not ours.
+    """
+    state = "pending" if delay is not None else "delivered" if error is None else "dead"
+    note = None if error is None else error[:NOTE_LENGTH]
+    values = {
+        "id": delivery.id,
+        "attempt": delivery.attempt,
+        "state": state,
+        "error": note,
+        "delay": None if delay is None else timedelta(seconds=delay),
+        "put_off": int(put_off),
+    }
+    if conn.execute(END, values).one_or_none() is None:
+        return False
+    if error is None:
+        conn.execute(NOTE_SENT, {"id": delivery.target_id})
+    else:
+        conn.execute(NOTE_FAILED, {"id": delivery.target_id, "note": note})
+    return True

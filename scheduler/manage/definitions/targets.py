@@ -19,8 +19,7 @@ from scheduler.manage.definitions.shapes import (
     as_json,
 )
 from scheduler.manage.definitions.unit_of_work import Kind, NewObject
-from scheduler.manage.notification_targets import TargetSpec
-from scheduler.notifications.target_statements import TARGETS
+from scheduler.manage.notification_targets import TARGETS, TargetSpec
 from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.rows import rows_as
 

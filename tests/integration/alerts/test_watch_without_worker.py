@@ -12,9 +12,9 @@ from scheduler.alerts.watch import Watch
 from scheduler.alerts.web_watch import WebWatch
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import new_id
+from scheduler.manage.notification_targets import create_target
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
-from scheduler.notifications.target_statements import create_target
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent

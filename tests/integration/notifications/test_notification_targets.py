@@ -17,10 +17,10 @@ from scheduler.domain.retries import MAX_TRIES
 from scheduler.domain.run import Replied
 from scheduler.domain.signatures import SignatureConfig, SignedRequest, new_standard_secret, verify
 from scheduler.intake.polls.queue import sweep_checks
+from scheduler.manage.notification_targets import create_target
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.notifications.deliveries import Deliverer, send_again
-from scheduler.notifications.target_statements import create_target
 from scheduler.queue.pulse import WorkerHeartbeat
 from scheduler.queue.worker import make_check_app
 from scheduler.storage.engine import Database
