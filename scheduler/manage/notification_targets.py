@@ -21,7 +21,7 @@ from scheduler.net.client import GuardedClient
 from scheduler.net.headers import check_address
 from scheduler.net.policy import AllowedPrivate, check_url
 from scheduler.notifications.deliveries import send
-from scheduler.notifications.targets.base import NotSent, Outgoing
+from scheduler.notifications.targets.kinds import NotSent, Outgoing
 from scheduler.notifications.targets.registry import SIGNED, open_target
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events

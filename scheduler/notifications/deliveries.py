@@ -23,7 +23,7 @@ from scheduler.domain.notification import content_of
 from scheduler.domain.retries import MAX_TRIES, SPREAD, is_last_try, retry_delay
 from scheduler.net.client import GuardedClient
 from scheduler.net.errors import is_put_off, parse_retry_after
-from scheduler.notifications.targets.base import NotSent, Outgoing, Target
+from scheduler.notifications.targets.kinds import NotSent, Outgoing, Target
 from scheduler.notifications.targets.registry import open_target
 from scheduler.queue.tasks import defer_deliveries
 from scheduler.storage.audit import record_event

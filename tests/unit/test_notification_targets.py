@@ -15,7 +15,7 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import new_id
 from scheduler.domain.signatures import SignatureConfig, SignedRequest, new_standard_secret, verify
 from scheduler.net.client import Answer
-from scheduler.notifications.targets.base import Outgoing
+from scheduler.notifications.targets.kinds import Outgoing
 from scheduler.notifications.targets.registry import TARGETS, open_target
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -17,7 +17,7 @@ from scheduler.runtimes.http_presets import presets
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = """
 from scheduler.channels.slack import SlackChannel
-from scheduler.notifications.targets.slack import SlackWebhook
+from scheduler.notifications.targets.kinds import SlackWebhook
 
 class Zulip(SlackChannel):
     kind = "zulip"

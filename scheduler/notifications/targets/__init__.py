@@ -1,4 +1,4 @@
-"""Notification targets: one file for each kind of place that notifications are sent to.
+"""Notification targets: the kinds of places that notifications are sent to.
 
 Not here: when they are sent and retried (scheduler/notifications/deliveries.py).
 """

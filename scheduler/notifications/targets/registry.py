@@ -1,6 +1,6 @@
 """The kinds of targets: ours, and those of installed packages (entry points `reveille.targets`).
 
-A new kind is one file, one line here and its test. A kind in a package has the attribute `kind`.
+A new kind is one class, one line here and its test. A kind in a package has the attribute `kind`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from collections.abc import Mapping
 
 from config.plugins import with_plugins
 from scheduler.domain.errors import InvalidField
-from scheduler.notifications.targets.base import Factory, Target
-from scheduler.notifications.targets.discord import DiscordWebhook
-from scheduler.notifications.targets.feishu import FeishuBot
-from scheduler.notifications.targets.slack import SlackWebhook
-from scheduler.notifications.targets.webhook import SignedWebhook
+from scheduler.notifications.targets.kinds import (
+    DiscordWebhook,
+    Factory,
+    FeishuBot,
+    SignedWebhook,
+    SlackWebhook,
+    Target,
+)
 
 SIGNED = "webhook"
 """The kind that always has a secret: one is generated if none is given."""
@@ -30,7 +33,7 @@ def _named(plugin: object) -> tuple[str, Factory]:
     kind = getattr(plugin, "kind", None)
     if not (callable(plugin) and isinstance(kind, str)):
         raise TypeError(
-            "it makes no targets, or does not say its kind (scheduler.notifications.targets.base.Factory)"
+            "it makes no targets, or does not say its kind (scheduler.notifications.targets.kinds.Factory)"
         )
     return kind, plugin
 
