@@ -19,9 +19,8 @@ from scheduler.invocations.concurrency import MOST_WAITS, ReturnTimes, RunSlots,
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.group_commit import Gatherer
 from scheduler.invocations.lanes import Lanes, Transaction
-from scheduler.invocations.lifecycle import claim_all, read_attempts
 from scheduler.invocations.requests import PreparedRun, prepare_all
-from scheduler.invocations.run import Run, level_of, log_line
+from scheduler.invocations.run import Run, claim_all, level_of, log_line, read_attempts
 from scheduler.queue.small_jobs import is_small
 from scheduler.queue.tasks import RUNS_OF_A_JOB, Capacity, RunsJob, defer_rest, keep_runs
 from scheduler.runtimes.canary import CANARY_KIND

@@ -1,4 +1,4 @@
-"""Claims, completes and cancels invocations, and tracks whether agents that answer 202 really report later.
+"""Completes and cancels invocations, and tracks whether agents that answer 202 really report later.
 
 `attempt` is the fencing token everywhere.
 """
@@ -6,22 +6,19 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, select, text, update
 
 from scheduler.domain.acks import AckResult
 from scheduler.domain.errors import Conflict, NotFound, Unauthorized
-from scheduler.domain.ids import new_token, token_hash
+from scheduler.domain.ids import token_hash
 from scheduler.domain.llm import read_usage
 from scheduler.domain.model import FINAL_STATES, InvocationState
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.ends import conclude, lock_attempt
-from scheduler.invocations.transitions import EACH, move, move_each
+from scheduler.invocations.transitions import move
 from scheduler.storage.audit import record_event
 from scheduler.storage.tables import Invocation
 
@@ -52,55 +49,6 @@ def remember_report(conn: Connection, invocation_id: UUID) -> None:
 def end_without_report(conn: Connection, invocation_id: UUID) -> Outcome:
     """Returns what a missing report means: a failure for an agent that reports, else the end of its work."""
     return OVERDUE if conn.scalar(REPORTS, {"id": invocation_id}) else NEVER_REPORTS
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedRun:
-    """An invocation that only this worker runs now. Only the hash of `complete_token` is stored."""
-
-    id: UUID
-    tenant_id: UUID
-    agent_id: UUID
-    attempt: int
-    firing_ids: list[UUID]
-    complete_token: str
-    context: str | None = None
-    """The context given to an earlier attempt."""
-    waited: timedelta | None = None
-    """How long it was ready before its first attempt."""
-
-
-def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str) -> list[ClaimedRun]:
-    """Claims those of `runs`, each (invocation id, attempt number), that are ready for that attempt.
-
-    The others were cancelled, claimed, or have moved on. `worker` is `HOST:PID`.
-    """
-    tokens = {each: new_token() for each, _ in runs}
-    moved = move_each(
-        conn,
-        [
-            {"id": each, "attempt": attempt - 1, "token_hash": token_hash(tokens[each]).hex()}
-            for each, attempt in runs
-        ],
-        InvocationState.READY,
-        InvocationState.RUNNING,
-        attempt=Invocation.attempt + 1,
-        worker=worker,
-        complete_token_hash=func.decode(EACH.c.token_hash, "hex"),
-    )
-    return [
-        ClaimedRun(
-            each.id,
-            each.tenant_id,
-            each.agent_id,
-            each.attempt,
-            each.firing_ids or [],
-            tokens[each.id],
-            each.context,
-            each.waited if each.attempt == 1 else None,
-        )
-        for each in moved
-    ]
 
 
 def complete(
@@ -179,10 +127,3 @@ def request_cancel(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor
 
 def _is_token(token: str | None, stored: bytes | None) -> bool:
     return token is not None and stored is not None and hmac.compare_digest(token_hash(token), stored)
-
-
-def read_attempts(conn: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[int, str, bool]]:
-    """Returns of each invocation its last attempt, its state, and whether its cancellation was requested."""
-    columns = (Invocation.id, Invocation.attempt, Invocation.state, Invocation.cancel_requested)
-    rows = conn.execute(select(*columns).where(Invocation.id.in_(ids)))
-    return {each: (attempt, state, cancel_requested) for each, attempt, state, cancel_requested in rows}

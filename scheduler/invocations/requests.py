@@ -32,7 +32,7 @@ from scheduler.domain.tools import McpServer
 from scheduler.domain.traces import SpanRef, Step, firing_ref, span_id, write_traceparent
 from scheduler.domain.webhook_body import readable
 from scheduler.invocations.chat_memory import chat_memory
-from scheduler.invocations.lifecycle import ClaimedRun
+from scheduler.invocations.run import ClaimedRun
 from scheduler.runtimes.registry import fields_of
 from scheduler.storage.agents import zone_of_agent
 from scheduler.storage.arrays import Uuids

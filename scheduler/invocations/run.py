@@ -1,26 +1,91 @@
-"""One attempt in progress, as its worker holds it, and the line that the console and the logs show of it."""
+"""One attempt: its claim, what its worker holds of it while it runs, and the line that the logs show of it.
+
+`attempt` is the fencing token everywhere.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from loguru import logger
+from sqlalchemy import Connection, func, select
 
+from scheduler.domain.ids import new_token, token_hash
+from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, RunRequest, Skipped
 from scheduler.domain.text import counted
 from scheduler.invocations.concurrency import Candidate
+from scheduler.invocations.transitions import EACH, move_each
 from scheduler.metrics import CLOSE_TO_CALL, RUN_DURATION
 from scheduler.net.connection import BEFORE_SENDING
+from scheduler.storage.tables import Invocation
 
 SHOWN_REPLY = 200
 SHOWN_TRIGGERS = 5
 MOST_IDS = 20
 """The most firings whose ids a log line carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRun:
+    """An invocation that only this worker runs now. Only the hash of `complete_token` is stored."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    attempt: int
+    firing_ids: list[UUID]
+    complete_token: str
+    context: str | None = None
+    """The context given to an earlier attempt."""
+    waited: timedelta | None = None
+    """How long it was ready before its first attempt."""
+
+
+def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str) -> list[ClaimedRun]:
+    """Claims those of `runs`, each (invocation id, attempt number), that are ready for that attempt.
+
+    The others were cancelled, claimed, or have moved on. `worker` is `HOST:PID`.
+    """
+    tokens = {each: new_token() for each, _ in runs}
+    moved = move_each(
+        conn,
+        [
+            {"id": each, "attempt": attempt - 1, "token_hash": token_hash(tokens[each]).hex()}
+            for each, attempt in runs
+        ],
+        InvocationState.READY,
+        InvocationState.RUNNING,
+        attempt=Invocation.attempt + 1,
+        worker=worker,
+        complete_token_hash=func.decode(EACH.c.token_hash, "hex"),
+    )
+    return [
+        ClaimedRun(
+            each.id,
+            each.tenant_id,
+            each.agent_id,
+            each.attempt,
+            each.firing_ids or [],
+            tokens[each.id],
+            each.context,
+            each.waited if each.attempt == 1 else None,
+        )
+        for each in moved
+    ]
+
+
+def read_attempts(conn: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[int, str, bool]]:
+    """Returns of each invocation its last attempt, its state, and whether its cancellation was requested."""
+    columns = (Invocation.id, Invocation.attempt, Invocation.state, Invocation.cancel_requested)
+    rows = conn.execute(select(*columns).where(Invocation.id.in_(ids)))
+    return {each: (attempt, state, cancel_requested) for each, attempt, state, cancel_requested in rows}
 
 
 class Run:

@@ -14,7 +14,8 @@ from scheduler.domain.run import Accepted, Failed, Outcome, Replied, Skipped
 from scheduler.firings.new_firing import NewFiring, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.invocations.ends import finish_all
-from scheduler.invocations.lifecycle import ClaimedRun, claim_all, request_cancel
+from scheduler.invocations.lifecycle import request_cancel
+from scheduler.invocations.run import ClaimedRun, claim_all
 from scheduler.invocations.windows import CloseResult, claim_due_windows, close_windows
 from scheduler.storage.engine import Database
 from tests.support.database import rows

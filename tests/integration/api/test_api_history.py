@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.domain.run import Accepted, Failed, Replied
-from scheduler.invocations.lifecycle import ClaimedRun
+from scheduler.invocations.run import ClaimedRun
 from scheduler.storage.firing_documents import add_documents
 from scheduler.triggers.looks import Document
 from tests.support.api import Api

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest
 from scheduler.invocations.ends import finish_all
-from scheduler.invocations.lifecycle import claim_all
+from scheduler.invocations.run import claim_all
 from scheduler.queue.tasks import Capacity, RunsJob
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows, until_blocked

@@ -19,9 +19,10 @@ from scheduler.domain.run import Failed, HandedBack, Outcome, Replied
 from scheduler.firings.new_firing import NewFiring, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.invocations.ends import finish_all
-from scheduler.invocations.lifecycle import claim_all, request_cancel
+from scheduler.invocations.lifecycle import request_cancel
 from scheduler.invocations.recovery import ReconcileResult, reconcile, sweep_stalled
 from scheduler.invocations.replay import replay
+from scheduler.invocations.run import claim_all
 from scheduler.invocations.windows import release_window
 from scheduler.storage.engine import Database
 from tests.support.factories import DEFAULT_TENANT

@@ -13,7 +13,7 @@ from scheduler.domain.run import Replied
 from scheduler.firings.new_firing import NewFiring, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.firings.slots import Definition
-from scheduler.invocations.lifecycle import ClaimedRun
+from scheduler.invocations.run import ClaimedRun
 from scheduler.simulation.engine import simulate
 from scheduler.simulation.shapes import AgentPlan, Limits, Plan, TriggerPlan, Usage, Wake
 from scheduler.storage.engine import Database

@@ -11,8 +11,8 @@ import pytest
 from scheduler.domain.errors import Conflict, LimitReached
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Replied
-from scheduler.invocations.lifecycle import ClaimedRun
 from scheduler.invocations.requests import PreparedRun, prepare_all
+from scheduler.invocations.run import ClaimedRun
 from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
