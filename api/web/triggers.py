@@ -18,7 +18,7 @@ from api.web.insights import read_panel
 from api.web.trigger_filters import wanted_triggers
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import parse_id
-from scheduler.domain.misfire import COUNTED_SLOTS, TICK
+from scheduler.domain.schedule import COUNTED_SLOTS, TICK
 from scheduler.intake.webhooks.redeliver import send_sample
 from scheduler.manage.checks import has_checks
 from scheduler.storage.agents import get_agent

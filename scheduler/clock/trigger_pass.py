@@ -13,8 +13,8 @@ from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, build_job, job_id
 from scheduler.clock.ledger_pass import LedgerPass
 from scheduler.domain.errors import stops_process
-from scheduler.domain.misfire import Slots
 from scheduler.domain.model import JobKind, TriggerKind
+from scheduler.domain.schedule import Slots
 from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate
 from scheduler.firings.record import Batch, record_firings
 from scheduler.firings.slots import Definition, decide_due, skipped_event, slots_before

@@ -1,4 +1,4 @@
-"""Decides the due slots of a time trigger, for the scheduler's pass and for changes alike."""
+"""Decides the due slots of a time trigger by its misfire policy, for the scheduler's pass and for changes alike."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from scheduler.domain.misfire import Schedule, Slots, plan
 from scheduler.domain.model import MisfirePolicy
+from scheduler.domain.schedule import COUNTED_SLOTS, TICK, Schedule, Slots
 from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.storage.audit import Event
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.jitter import JitteredSchedule, slot_that_fires_at
 from scheduler.triggers.registry import kind_of
 
+ALL_LIMIT = 100
+"""The most late firings that policy `all` makes at once; older slots are included in the first of them."""
 # A dict lookup costs a fifth of the enum's own call, and a pass makes thousands.
 _POLICIES = {policy.value: policy for policy in MisfirePolicy}
 _NO_GRACE = timedelta(-1)
@@ -141,3 +143,60 @@ def _slot_firing(trigger: LockedTrigger, schedule: Schedule, slots: Slots) -> Ne
 def slot_key(slot: datetime) -> str:
     """Returns the occurrence key of a time firing: its newest slot, which no other firing covers."""
     return f"slot:{slot.astimezone(UTC).isoformat()}"
+
+
+class Plan(NamedTuple):
+    """The firings of a due slot, the slots skipped by policy `skip`, and the job's next run."""
+
+    firings: Sequence[Slots]
+    next_run_time: datetime | None
+    skipped: Slots | None = None
+
+
+def plan(schedule: Schedule, slot: datetime, now: datetime, policy: MisfirePolicy, grace: timedelta) -> Plan:
+    """Plans the stored `slot`, due at or before `now`, and every later slot up to `now`.
+
+    Each slot is in exactly one firing's range or in `skipped`. Catching up jumps ahead: it never enumerates more
+    than COUNTED_SLOTS or ALL_LIMIT slots.
+    """
+    after = schedule.next_after(slot)
+    if after is None or after > now:
+        only = Slots(slot, slot)
+        if policy is MisfirePolicy.SKIP and now - slot > grace:
+            return Plan((), after, skipped=only)
+        return Plan((only,), after)
+    latest = max(schedule.last_until(now) or slot, slot)
+    following = schedule.next_after(latest)
+    if policy is MisfirePolicy.ALL:
+        return Plan(_newest(schedule, slot, latest), following)
+    if policy is MisfirePolicy.SKIP:
+        return _skip(schedule, slot, latest, now - grace, following)
+    return Plan((_range(schedule, slot, latest),), following)
+
+
+def _range(schedule: Schedule, first: datetime, last: datetime) -> Slots:
+    count, exact = schedule.count_between(first, last, COUNTED_SLOTS)
+    return Slots(first, last, max(count, 1), exact)
+
+
+def _newest(schedule: Schedule, slot: datetime, latest: datetime) -> list[Slots]:
+    """Makes one firing for each of the newest slots; the oldest of them also covers all earlier slots."""
+    newest = [latest]
+    while len(newest) < ALL_LIMIT and newest[-1] > slot:
+        earlier = schedule.last_until(newest[-1] - TICK)
+        if earlier is None or earlier < slot:
+            break
+        newest.append(earlier)
+    newest.reverse()
+    return [_range(schedule, slot, newest[0]), *(Slots(each, each) for each in newest[1:])]
+
+
+def _skip(
+    schedule: Schedule, slot: datetime, latest: datetime, oldest_in_grace: datetime, following: datetime | None
+) -> Plan:
+    """Fires the newest slot if it is within the grace period; skips older ones."""
+    if latest < oldest_in_grace:
+        return Plan((), following, skipped=_range(schedule, slot, latest))
+    before = schedule.last_until(latest - TICK)
+    older = _range(schedule, slot, before) if before is not None and before >= slot else None
+    return Plan((Slots(latest, latest),), following, skipped=older)

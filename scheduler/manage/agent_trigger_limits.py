@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, func, select
 
 from scheduler.domain.errors import Conflict, InvalidField
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.domain.text import counted
 from scheduler.intake.wakes.statements import lineage_of_run
 from scheduler.manage.agent_rights import agent_actor, check_may_grant

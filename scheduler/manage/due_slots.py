@@ -17,7 +17,7 @@ from loguru import logger
 from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import InvalidField, stops_process
-from scheduler.domain.misfire import Schedule, Slots
+from scheduler.domain.schedule import Schedule, Slots
 from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.firings.slots import Definition, SlotDecision, decide_due, skipped_event, slots_before

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Connection, Text, Uuid, any_, bindparam, cast, select, text
 
 from scheduler.domain.errors import InvalidField
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.firings.new_firing import LOCKED_COLUMNS, LockedTrigger
 from scheduler.firings.slots import Definition
 from scheduler.simulation.shapes import AgentPlan, Limits, Plan, TriggerPlan, Usage

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scheduler.domain.errors import InvalidField, ReveilleError, stops_process
 from scheduler.domain.json_values import check_storable
-from scheduler.domain.misfire import Schedule
 from scheduler.domain.permissions import NOTHING_PERMITTED, Permitted
+from scheduler.domain.schedule import Schedule
 from scheduler.triggers.field_names import by_new_names, fields_of
 from scheduler.triggers.options import Option
 from scheduler.triggers.zones import load_zone

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import Field
 
 from scheduler.domain.errors import ReveilleError
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.cron_clock import CronClock, FixedClock, NaiveClock, RealTimeClock
 from scheduler.triggers.cron_expression import CronExpression, parse_expression

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.triggers.options import Option
 from scheduler.triggers.recurring import TIMEZONE_OPTION, RecurringConfig
 

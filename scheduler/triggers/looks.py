@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.interval import MAX_SECONDS, IntervalSchedule

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 
 NoteKind = Literal["moved", "merged", "repeated", "outside", "excluded", "ended", "jittered"]
 

@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from scheduler.domain.bounded_regex import TextMatch
 from scheduler.domain.errors import InvalidField
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.triggers.base import CheckContext, TriggerConfig
 from scheduler.triggers.interval import IntervalSchedule
 from scheduler.triggers.options import Option

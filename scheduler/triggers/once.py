@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.local_time import read_iso
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.triggers.base import CheckContext, TriggerConfig
 from scheduler.triggers.options import Option
 

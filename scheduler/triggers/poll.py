@@ -14,7 +14,7 @@ from pydantic import Field
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_path import compile_stored
 from scheduler.domain.json_values import json_equal, matches
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.domain.text import counted
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.interval import MAX_SECONDS, IntervalSchedule

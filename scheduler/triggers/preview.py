@@ -11,7 +11,7 @@ from uuid import UUID
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.local_time import read_iso
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.triggers.base import CheckContext, TriggerConfig, faults_of, parse_config
 from scheduler.triggers.notes import Note, notes_of
 from scheduler.triggers.registry import kind_of

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.local_time import read_iso
-from scheduler.domain.misfire import TICK, Schedule
+from scheduler.domain.schedule import TICK, Schedule
 from scheduler.triggers.active_hours import Hours, OnlyBetween
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.excluded_dates import Exclude, ExcludedDates

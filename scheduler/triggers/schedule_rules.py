@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from scheduler.domain.misfire import TICK, Schedule
+from scheduler.domain.schedule import TICK, Schedule
 from scheduler.triggers.notes import Note, NoteKind, notes_of
 
 MAX_JUMPS = 1000

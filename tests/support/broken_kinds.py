@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection
 
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.firings import slots
 from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.manage.triggers import Triggers

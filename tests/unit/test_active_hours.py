@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.errors import InvalidField
-from scheduler.domain.misfire import TICK, Schedule
+from scheduler.domain.schedule import TICK, Schedule
 from scheduler.triggers.active_hours import Hours
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.cron import CronSchedule

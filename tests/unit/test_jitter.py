@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.domain.misfire import TICK, Schedule, plan
 from scheduler.domain.model import MisfirePolicy
+from scheduler.domain.schedule import TICK, Schedule
+from scheduler.firings.slots import plan
 from scheduler.triggers.active_hours import Hours
 from scheduler.triggers.cron import CronSchedule
 from scheduler.triggers.interval import IntervalSchedule

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.domain.misfire import TICK, Schedule
+from scheduler.domain.schedule import TICK, Schedule
 from scheduler.triggers.active_hours import Hours
 from scheduler.triggers.cron import CronSchedule
 from scheduler.triggers.excluded_dates import ExcludedDates

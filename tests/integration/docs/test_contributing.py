@@ -30,7 +30,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from scheduler.domain.misfire import Schedule
+from scheduler.domain.schedule import Schedule
 from scheduler.triggers.{base}
 from scheduler.triggers.interval import IntervalSchedule
 
