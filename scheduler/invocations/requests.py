@@ -41,7 +41,7 @@ from scheduler.storage.models import usable_models
 from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Agent, Firing
-from scheduler.storage.trace_tables import FiringTrace
+from scheduler.storage.traces import FiringTrace
 from scheduler.triggers.registry import headings_of
 
 _GONE: Label[str | None] = literal_column("""

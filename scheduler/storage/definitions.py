@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, any_, delete, func, literal, select, text
+from sqlalchemy import Connection, ForeignKey, Index, any_, delete, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Uuid
 
-from scheduler.storage.definition_tables import Definition
+from scheduler.storage.base import NOW, Base
 from scheduler.storage.log_tables import AuditEvent
 from scheduler.storage.rows import rows_as
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
+
+
+class Definition(Base):
+    """An object that `reveille apply` made or took over."""
+
+    __tablename__ = "definitions"
+    __table_args__ = (Index("ix_definitions_tenant", "tenant_id"),)
+
+    object_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """A model, an agent, a trigger or a target."""
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    set_name: Mapped[str]
+    """Files that are applied together; pruning looks only at its own set."""
+    is_made: Mapped[bool]
+    """Whether apply created it; only then is it pruned."""
+    applied: Mapped[dict[str, Any]]
+    """The definition without secrets, as it was last applied: what differs was edited by hand."""
+    applied_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    applied_by: Mapped[str]
 
 
 def lock_definitions(conn: Connection, tenant_id: UUID) -> None:

@@ -24,8 +24,7 @@ from scheduler.manage.definitions.shapes import (
     said,
 )
 from scheduler.manage.definitions.unit_of_work import Kind, Work
-from scheduler.storage.definition_tables import Definition
-from scheduler.storage.definitions import drop_marks, last_change, write_marks
+from scheduler.storage.definitions import Definition, drop_marks, last_change, write_marks
 
 MOST_NAMED = 10
 Pairs = list[tuple[WantedDefinition, StoredDefinition | None]]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from alembic import context
 
 import scheduler.storage.alert_tables  # importing the tables fills the metadata
-import scheduler.storage.definition_tables
+import scheduler.storage.definitions
 import scheduler.storage.firing_documents
 import scheduler.storage.log_tables
 import scheduler.storage.message_tables
 import scheduler.storage.notification_tables
 import scheduler.storage.progress_tables
 import scheduler.storage.tenant_tables
-import scheduler.storage.trace_tables  # noqa: F401
+import scheduler.storage.traces  # noqa: F401
 from scheduler.storage.base import Base
 
 context.configure(
