@@ -20,7 +20,7 @@ from scheduler.channels.intake import receive_event
 from scheduler.domain.ids import parse_id
 from scheduler.domain.signatures import SignedRequest
 from scheduler.metrics import INTAKE_DURATION
-from scheduler.storage.message_tables import Channel
+from scheduler.storage.tables.messages import Channel
 
 channels = blueprint("channels", "Connections to chat services through which people reach an agent.")
 channel_events = Blueprint("channel_events", __name__)

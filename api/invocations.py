@@ -29,7 +29,7 @@ from scheduler.storage.queries import (
     list_invocations,
 )
 from scheduler.storage.sessions import read_transcript
-from scheduler.storage.tables import Invocation
+from scheduler.storage.tables.core import Invocation
 from scheduler.storage.transcripts import transcript_of
 
 AGENT = "agent"

@@ -18,9 +18,9 @@ from scheduler.domain.errors import NotFound
 from scheduler.storage.firing_documents import FiringDocument
 from scheduler.storage.history_rows import WholeFiring
 from scheduler.storage.keys import NewKey
-from scheduler.storage.notification_tables import NotificationTarget
-from scheduler.storage.tables import Agent
-from scheduler.storage.tenant_tables import Model
+from scheduler.storage.tables.core import Agent
+from scheduler.storage.tables.notifications import NotificationTarget
+from scheduler.storage.tables.tenants import Model
 
 
 def agent_out(row: Agent, new_secrets: Mapping[str, Any] = MappingProxyType({})) -> AgentOut:

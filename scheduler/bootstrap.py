@@ -33,7 +33,7 @@ from scheduler.storage.audit import record_event
 from scheduler.storage.engine import BY_INDEX, Database
 from scheduler.storage.keys import ADMIN, create_key
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.tenants import Tenant
 from scheduler.tracing import EVERY_SECONDS as EXPORT_SECONDS
 from scheduler.tracing import Tracing, exporter
 from scheduler.triggers.webhook import hook_url

@@ -12,12 +12,12 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, sel
 from scheduler.alerts.rules import RULES
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import NIL, new_token, token_hash
-from scheduler.storage.alert_tables import Alert, AlertMute
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.rows import one_as, rows_as
-from scheduler.storage.tables import Agent, Trigger
-from scheduler.storage.tenant_tables import ServicePause, Tenant
+from scheduler.storage.tables.alerts import Alert, AlertMute
+from scheduler.storage.tables.core import Agent, Trigger
+from scheduler.storage.tables.tenants import ServicePause, Tenant
 from scheduler.storage.tenants import DEFAULT_TENANT
 
 ALERTS = Alert.__table__

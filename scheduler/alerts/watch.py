@@ -12,11 +12,11 @@ from scheduler.alerts.notices import tell_of_alerts
 from scheduler.alerts.rules import RULES
 from scheduler.domain.ids import new_id
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
-from scheduler.storage.alert_tables import Alert
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import Database
 from scheduler.storage.faults import first_line
 from scheduler.storage.rows import as_json, rows_as
+from scheduler.storage.tables.alerts import Alert
 
 # What is open already stays open, but nothing opens before the service had time to catch up.
 FOUND = text("""

@@ -9,9 +9,9 @@ from threading import Event, Thread
 import psycopg
 from loguru import logger
 
-from scheduler.storage.base import CHANNEL
 from scheduler.storage.pooler import supports_listen
 from scheduler.storage.silent_connections import CONNECTION, PROBE_SECONDS, PatientConnection
+from scheduler.storage.tables.base import CHANNEL
 
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0

@@ -25,8 +25,8 @@ from scheduler.manage.trigger_spec import TriggerWithLimits
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.rows import row_as, rows_as
-from scheduler.storage.tables import Job as JobRow
-from scheduler.storage.tables import Trigger
+from scheduler.storage.tables.core import Job as JobRow
+from scheduler.storage.tables.core import Trigger
 
 NEXT_DUE = text("""
     SELECT extract(epoch FROM min(next_run_time) - clock_timestamp()) FROM jobs WHERE next_run_time IS NOT NULL

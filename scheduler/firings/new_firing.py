@@ -22,8 +22,8 @@ from scheduler.domain.model import Trust
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.rows import rows_as
-from scheduler.storage.tables import Agent, Job, Trigger
-from scheduler.storage.tenant_tables import AgentPace
+from scheduler.storage.tables.core import Agent, Job, Trigger
+from scheduler.storage.tables.tenants import AgentPace
 
 NOTED_AGAIN = timedelta(minutes=10)
 """The minimum time between audit events about delayed triggers of one agent."""

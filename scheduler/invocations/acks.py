@@ -15,7 +15,7 @@ from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.rows import rows_as
-from scheduler.storage.tables import Invocation
+from scheduler.storage.tables.core import Invocation
 
 SHOWN_REFUSALS = 20
 """How many acknowledgements of one reply are audited in full; the others are counted."""

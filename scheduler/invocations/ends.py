@@ -25,7 +25,7 @@ from scheduler.storage.arrays import Uuids
 from scheduler.storage.audit import SYSTEM
 from scheduler.storage.engine import SOON, notify
 from scheduler.storage.remote_tasks import find_cancellable
-from scheduler.storage.tables import Agent, Invocation
+from scheduler.storage.tables.core import Agent, Invocation
 from scheduler.storage.transcripts import keep_reflections
 from scheduler.storage.usage import count_all_spent, count_invocations
 

@@ -20,7 +20,7 @@ from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.ends import conclude, lock_attempt
 from scheduler.invocations.transitions import move
 from scheduler.storage.audit import record_event
-from scheduler.storage.tables import Invocation
+from scheduler.storage.tables.core import Invocation
 
 OVERDUE = Failed("The agent accepted the work but did not report in time.", reason="deadline")
 NEVER_REPORTS = Replied("", reason="no_report")

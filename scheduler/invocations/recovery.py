@@ -27,7 +27,7 @@ from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
 from scheduler.storage.spans import first_id_sql
-from scheduler.storage.tables import IS_ACTIVE
+from scheduler.storage.tables.core import IS_ACTIVE
 
 T = TypeVar("T")
 

@@ -15,10 +15,10 @@ from scheduler.domain.run import CancelsRuns, RunAgent, RunRequest, Runtime, Run
 from scheduler.queue.tasks import defer_cancels
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
-from scheduler.storage.progress_tables import RemoteTask
 from scheduler.storage.rows import row_as
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tables import Agent, Invocation
+from scheduler.storage.tables.core import Agent, Invocation
+from scheduler.storage.tables.progress import RemoteTask
 
 PAUSES = (0.0, 1.0, 4.0, 15.0)
 """The seconds before each attempt while the service cannot be reached."""

@@ -16,7 +16,7 @@ from scheduler.firings.new_firing import next_own_wake
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import Event, record_event, record_events
 from scheduler.storage.engine import notify
-from scheduler.storage.tables import Agent, Invocation
+from scheduler.storage.tables.core import Agent, Invocation
 
 # A held window stays held: the reason applies to replayed firings as well.
 JOIN_WINDOW = text("""

@@ -40,7 +40,7 @@ from scheduler.storage.history_rows import GivenFiring
 from scheduler.storage.models import usable_models
 from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tables import Agent, Firing
+from scheduler.storage.tables.core import Agent, Firing
 from scheduler.storage.traces import FiringTrace
 from scheduler.triggers.registry import headings_of
 

@@ -24,7 +24,7 @@ from scheduler.invocations.concurrency import Candidate
 from scheduler.invocations.transitions import EACH, move_each
 from scheduler.metrics import CLOSE_TO_CALL, RUN_DURATION
 from scheduler.net.connection import BEFORE_SENDING
-from scheduler.storage.tables import Invocation
+from scheduler.storage.tables.core import Invocation
 
 SHOWN_REPLY = 200
 SHOWN_TRIGGERS = 5

@@ -41,7 +41,7 @@ from scheduler.storage.engine import notify
 from scheduler.storage.live import Change, notify_watchers
 from scheduler.storage.remote_tasks import find_cancellable
 from scheduler.storage.rows import as_json, rows_as
-from scheduler.storage.tables import Firing, Invocation
+from scheduler.storage.tables.core import Firing, Invocation
 
 NOW = func.clock_timestamp()
 

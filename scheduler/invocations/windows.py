@@ -28,7 +28,7 @@ from scheduler.storage.engine import notify
 from scheduler.storage.fair_shares import due_of, due_of_tenants, read_shares, share_parameters
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
 from scheduler.storage.rows import rows_as
-from scheduler.storage.tables import IS_ACTIVE
+from scheduler.storage.tables.core import IS_ACTIVE
 
 # States are literals, so that partial indexes are used, and the clock is read once, for the same reason.
 _OPEN = """

@@ -15,7 +15,7 @@ from scheduler.net.headers import check_address
 from scheduler.runtimes.base import Operator
 from scheduler.runtimes.fields import MAX_HEADERS, Url, sendable
 from scheduler.runtimes.registry import runtime_of
-from scheduler.storage.tables import Agent
+from scheduler.storage.tables.core import Agent
 
 ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$")]
 

@@ -18,8 +18,8 @@ from scheduler.net.policy import origin_of
 from scheduler.runtimes.base import Operator, RuntimeConfig
 from scheduler.runtimes.registry import RUNTIME, fields_of, runtime_of
 from scheduler.storage.models import get_model
-from scheduler.storage.tables import Agent
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.core import Agent
+from scheduler.storage.tables.tenants import Tenant
 
 CEILINGS = {"max_triggers": "default_max_triggers", "webhook_rate_limit": "max_webhook_rate"}
 FLOORS = {"min_poll_interval_min": "min_poll_interval_min"}

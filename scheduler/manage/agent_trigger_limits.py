@@ -16,7 +16,7 @@ from scheduler.domain.text import counted
 from scheduler.intake.wakes.statements import lineage_of_run
 from scheduler.manage.agent_rights import agent_actor, check_may_grant
 from scheduler.manage.trigger_spec import MOST_OWN_FIRES, AgentLimits, TriggerSpec, TriggerWithLimits
-from scheduler.storage.tables import Trigger
+from scheduler.storage.tables.core import Trigger
 from scheduler.triggers.base import TriggerConfig, faults_of
 from scheduler.triggers.registry import OFFERED, kind_of
 

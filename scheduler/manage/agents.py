@@ -27,8 +27,8 @@ from scheduler.storage.group_commit import GroupCommits
 from scheduler.storage.keys import revoke_agent_keys
 from scheduler.storage.live import MAX_TOLD
 from scheduler.storage.notes import Notes, read_notes, write_notes
-from scheduler.storage.tables import Agent
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.core import Agent
+from scheduler.storage.tables.tenants import Tenant
 from scheduler.storage.tenants import get_tenant
 
 

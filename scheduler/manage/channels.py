@@ -15,8 +15,8 @@ from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.channels import create_channel, delete_channel, get_channel, list_channels, update_channel
 from scheduler.storage.engine import Database
-from scheduler.storage.message_tables import Channel
 from scheduler.storage.secrets import SecretBox
+from scheduler.storage.tables.messages import Channel
 
 
 class Channels:

@@ -8,7 +8,7 @@ from scheduler.invocations.lifecycle import request_cancel
 from scheduler.invocations.replay import replay
 from scheduler.storage.engine import Database
 from scheduler.storage.queries import get_invocation
-from scheduler.storage.tables import Invocation
+from scheduler.storage.tables.core import Invocation
 
 
 class Invocations:

@@ -27,7 +27,7 @@ from scheduler.storage.models import (
     update_model,
 )
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tenant_tables import Model
+from scheduler.storage.tables.tenants import Model
 from scheduler.storage.tenants import get_tenant
 
 

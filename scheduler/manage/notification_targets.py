@@ -27,9 +27,9 @@ from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import Database
 from scheduler.storage.faults import refuse_duplicate
-from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.secrets import SecretBox
+from scheduler.storage.tables.notifications import NotificationTarget
 
 TARGETS = NotificationTarget.__table__
 MAX_TARGETS = 10

@@ -20,8 +20,8 @@ from scheduler.firings.slots import Definition
 from scheduler.simulation.shapes import AgentPlan, Limits, Plan, TriggerPlan, Usage
 from scheduler.storage.agents import ZONE
 from scheduler.storage.rows import reader
-from scheduler.storage.tables import Agent, Trigger
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.core import Agent, Trigger
+from scheduler.storage.tables.tenants import Tenant
 from scheduler.triggers.registry import KINDS
 
 MOST_AGENTS = 100

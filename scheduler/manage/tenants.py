@@ -15,7 +15,7 @@ from scheduler.manage.triggers import Triggers
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.engine import Database
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.tenants import Tenant
 from scheduler.storage.tenants import create_tenant, delete_tenant, get_tenant, list_tenants, update_tenant
 
 

@@ -26,7 +26,7 @@ from scheduler.manage.trigger_spec import TriggerSpec, TriggerWithLimits, check_
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import record_events
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tables import Trigger
+from scheduler.storage.tables.core import Trigger
 from scheduler.storage.trigger_views import TriggerView, get_view
 from scheduler.triggers.base import (
     TriggerConfig,

@@ -26,8 +26,8 @@ from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.references import find_reference
 from scheduler.storage.rows import row_as, rows_as
-from scheduler.storage.tables import Agent, Job, Trigger
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.core import Agent, Job, Trigger
+from scheduler.storage.tables.tenants import Tenant
 from scheduler.triggers.base import CheckContext, faults_of, first_slot
 from scheduler.triggers.registry import kind_of
 

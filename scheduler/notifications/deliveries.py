@@ -28,9 +28,9 @@ from scheduler.notifications.targets.registry import open_target
 from scheduler.queue.tasks import defer_deliveries
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
-from scheduler.storage.notification_tables import NotificationDelivery, NotificationTarget
 from scheduler.storage.rows import row_as
 from scheduler.storage.secrets import SecretBox
+from scheduler.storage.tables.notifications import NotificationDelivery, NotificationTarget
 
 LEASE = timedelta(seconds=60)
 """How long a delivery may take, including its wait in the queue, before it is requeued."""

@@ -18,9 +18,9 @@ from scheduler.domain.text import storable
 from scheduler.notifications.deliveries import send_on
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.live import Change, notify_watchers
-from scheduler.storage.message_tables import Message
-from scheduler.storage.notification_tables import Notification
 from scheduler.storage.rows import insert_rows, rows_as
+from scheduler.storage.tables.messages import Message
+from scheduler.storage.tables.notifications import Notification
 
 OPEN_FOR = timedelta(seconds=45)
 """How long a socket counts as open after its process last refreshed it: three heartbeats."""

@@ -11,8 +11,8 @@ from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, case, func, ins
 from scheduler.domain.errors import NotFound
 from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.rows import one_as, row_as, rows_as
-from scheduler.storage.tables import Agent
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.core import Agent
+from scheduler.storage.tables.tenants import Tenant
 
 AGENTS = Agent.__table__
 ZONE = func.coalesce(Agent.timezone, Tenant.timezone)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from scheduler.domain.ids import new_id
 from scheduler.storage.live import Change, notify_watchers
-from scheduler.storage.log_tables import AuditEvent
 from scheduler.storage.rows import insert_rows
+from scheduler.storage.tables.log import AuditEvent
 
 SYSTEM = "system"
 """The actor of Reveille's own actions."""

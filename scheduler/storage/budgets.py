@@ -15,7 +15,7 @@ from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.rows import rows_as
-from scheduler.storage.tenant_tables import BudgetNotice
+from scheduler.storage.tables.tenants import BudgetNotice
 
 LIMITS = frozenset({"max_tokens_per_day", "max_invocations_per_hour"})
 """The columns of `agents` and `tenants` that set budgets."""

@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.storage.faults import refuse_duplicate
-from scheduler.storage.message_tables import Channel, User, UserAccount
 from scheduler.storage.rows import one_as, row_as, rows_as
-from scheduler.storage.tables import Agent
+from scheduler.storage.tables.core import Agent
+from scheduler.storage.tables.messages import Channel, User, UserAccount
 
 CHANNELS = Channel.__table__
 DUPLICATE = "There is already a channel with that name; choose another."

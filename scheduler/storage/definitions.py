@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Uuid
 
-from scheduler.storage.base import NOW, Base
-from scheduler.storage.log_tables import AuditEvent
 from scheduler.storage.rows import rows_as
+from scheduler.storage.tables.base import NOW, Base
+from scheduler.storage.tables.log import AuditEvent
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
 

@@ -11,11 +11,11 @@ from uuid import UUID
 from sqlalchemy import Connection, case, literal, select, tuple_
 
 from scheduler.domain.errors import NotFound
-from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.newest import newest_of, triggers_of
 from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.spans import EVER, Span, within
-from scheduler.storage.tables import Firing, Trigger
+from scheduler.storage.tables.core import Firing, Trigger
+from scheduler.storage.tables.log import WebhookDelivery
 
 DELIVERY: tuple[Any, ...] = tuple(column for column in WebhookDelivery.__table__.columns if column.name != "body")
 ACCEPTED = "accepted"

@@ -22,11 +22,11 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 from scheduler.domain.errors import DatabaseUnavailable, RolledBack
 from scheduler.domain.right_of_way import WAY
 from scheduler.metrics import CONNECTIONS, MOST_CONNECTIONS, later, open_tally, settle
-from scheduler.storage.base import CHANNEL
 from scheduler.storage.faults import first_line, was_cut_off, was_rolled_back
 from scheduler.storage.pooler import open_session
 from scheduler.storage.repeats import may_write, note_commit
 from scheduler.storage.silent_connections import CONNECTION, SESSION, PatientConnection
+from scheduler.storage.tables.base import CHANNEL
 
 T = TypeVar("T")
 P = ParamSpec("P")

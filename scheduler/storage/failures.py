@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 
 from scheduler.storage.overviews import MOST_COUNTED, REPLAYABLE
 from scheduler.storage.queries import LAST_ERROR, LedgerFilter, only
-from scheduler.storage.tables import Invocation
+from scheduler.storage.tables.core import Invocation
 
 ELLIPSIS = "…"
 LONGEST = 200

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.errors import NotFound
-from scheduler.storage.base import Base
 from scheduler.storage.rows import row_as, rows_as
+from scheduler.storage.tables.base import Base
 from scheduler.triggers.looks import Document
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import InvalidField
-from scheduler.storage.log_tables import IdempotencyKey
+from scheduler.storage.tables.log import IdempotencyKey
 
 FORGET = text("""
     DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(

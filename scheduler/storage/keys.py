@@ -14,7 +14,7 @@ from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.spans import EVER, Span, within
-from scheduler.storage.tenant_tables import ApiKey
+from scheduler.storage.tables.tenants import ApiKey
 
 ADMIN = "admin"
 AGENT_PREFIX = "agent:"

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from scheduler.storage.notification_tables import LiveSocket
-from scheduler.storage.tenant_tables import ApiKey
+from scheduler.storage.tables.notifications import LiveSocket
+from scheduler.storage.tables.tenants import ApiKey
 
 LIVE_CHANNEL = "reveille_live"
 """The NOTIFY channel of changes. Each payload is a JSON object `{tenant, kind, id}`; each value may be null."""

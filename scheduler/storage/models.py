@@ -15,7 +15,7 @@ from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.spans import EVER, Span, within
-from scheduler.storage.tenant_tables import Model
+from scheduler.storage.tables.tenants import Model
 
 MODELS = Model.__table__
 DUPLICATE = "There is already a model with that name; choose another."

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select
 
 from scheduler.domain.errors import InvalidField, NotFound
-from scheduler.storage.tables import Agent, Trigger
+from scheduler.storage.tables.core import Agent, Trigger
 from scheduler.triggers.registry import UNLISTED
 
 SUGGESTED = 200

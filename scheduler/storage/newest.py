@@ -26,7 +26,7 @@ from sqlalchemy import (
     true,
 )
 
-from scheduler.storage.tables import Firing, Invocation, Trigger
+from scheduler.storage.tables.core import Firing, Invocation, Trigger
 
 MOST_TRIGGERS = 1000
 """The rows of an agent with more triggers, deleted ones included, are not read by its triggers."""

@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import InvalidField
 from scheduler.storage.audit import record_event
-from scheduler.storage.base import NOW
 from scheduler.storage.rows import row_as
-from scheduler.storage.tenant_tables import AgentNotes
+from scheduler.storage.tables.base import NOW
+from scheduler.storage.tables.tenants import AgentNotes
 
 MOST_CHARACTERS = 10_000
 """The size limit of an agent's notes, small enough to be read in each run."""

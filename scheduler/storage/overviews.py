@@ -12,12 +12,12 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, text
 
 from scheduler.storage.arrays import array
 from scheduler.storage.history_rows import DeadInvocation
-from scheduler.storage.message_tables import User
-from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.queries import INVOCATION, LAST_ERROR, LedgerFilter, only
 from scheduler.storage.rows import rows_as
 from scheduler.storage.spans import EVER, Span, within
-from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger
+from scheduler.storage.tables.core import NEEDS_A_HUMAN, Agent, Invocation, Trigger
+from scheduler.storage.tables.messages import User
+from scheduler.storage.tables.notifications import NotificationTarget
 from scheduler.triggers.registry import UNLISTED
 
 MOST_COUNTED = 1000

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.rows import one_as, row_as
-from scheduler.storage.tenant_tables import ServicePause, Tenant
+from scheduler.storage.tables.tenants import ServicePause, Tenant
 
 SERVICE_IS_PAUSED = "(SELECT s.is_paused FROM service_pause s)"
 """SQL: whether all tenants are paused."""

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Select, or_, select
 
 from scheduler.domain.errors import InvalidField
-from scheduler.storage.message_tables import Session, User
-from scheduler.storage.tables import Agent
+from scheduler.storage.tables.core import Agent
+from scheduler.storage.tables.messages import Session, User
 
 MAX_CANDIDATES = 1000
 """The most names that are searched for close matches."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.storage.engine import Database
-from scheduler.storage.progress_tables import RemoteTask
+from scheduler.storage.tables.progress import RemoteTask
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from scheduler.storage.rows import rows_as
-from scheduler.storage.tables import IS_ACTIVE
+from scheduler.storage.tables.core import IS_ACTIVE
 from scheduler.storage.tenants import CANARY_TENANT
 
 SIGNS_OF_LIFE = text("""

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.rows import one_as, row_as, rows_as
-from scheduler.storage.tables import Agent, Trigger
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.core import Agent, Trigger
+from scheduler.storage.tables.tenants import Tenant
 
 DEFAULT_TENANT = UUID("00000000-0000-7000-8000-000000000001")
 """The tenant that the first migration creates."""

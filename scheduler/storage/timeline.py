@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from scheduler.storage.rows import rows_as
 from scheduler.storage.spans import first_id
 from scheduler.storage.status import SignsOfLife, read_signs_of_life
-from scheduler.storage.tables import IS_ACTIVE
+from scheduler.storage.tables.core import IS_ACTIVE
 
 MAX_FIRINGS = 1000
 MAX_INVOCATIONS = 400

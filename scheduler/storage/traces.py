@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.storage.arrays import uuid_array
-from scheduler.storage.base import Base
+from scheduler.storage.tables.base import Base
 
 KEEP = text("""
     INSERT INTO firing_traces (firing_id, traceparent)

@@ -20,10 +20,10 @@ from scheduler.domain.llm import CallState, EarlierAttempts, FinishedCall, Respo
 from scheduler.domain.model import InvocationState
 from scheduler.domain.text import storable
 from scheduler.storage.arrays import uuid_array
-from scheduler.storage.message_tables import Message, Session
 from scheduler.storage.rows import insert_rows, row_as
-from scheduler.storage.tables import Invocation
-from scheduler.storage.tenant_tables import ModelResponse
+from scheduler.storage.tables.core import Invocation
+from scheduler.storage.tables.messages import Message, Session
+from scheduler.storage.tables.tenants import ModelResponse
 from scheduler.storage.usage import count_spent
 
 CHANNEL = "trigger"

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, and_, or_, select
 from scheduler.domain.model import JobKind
 from scheduler.storage.rows import rows_as
 from scheduler.storage.spans import EVER, Span
-from scheduler.storage.tables import Agent, Job, Trigger
+from scheduler.storage.tables.core import Agent, Job, Trigger
 from scheduler.triggers.registry import UNLISTED
 
 COLUMNS: tuple[Any, ...] = (

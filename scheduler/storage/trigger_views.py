@@ -15,11 +15,11 @@ from scheduler.domain.model import JobKind, TriggerKind
 from scheduler.storage.audit import SYSTEM
 from scheduler.storage.delivery_lists import FILTERED
 from scheduler.storage.history_rows import HistoryRow
-from scheduler.storage.log_tables import AuditEvent, WebhookDelivery
 from scheduler.storage.queries import AuditFilter, events_of, fired_by, newest
 from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.spans import Span
-from scheduler.storage.tables import AWAITS_APPROVAL, Firing, Job, Trigger
+from scheduler.storage.tables.core import AWAITS_APPROVAL, Firing, Job, Trigger
+from scheduler.storage.tables.log import AuditEvent, WebhookDelivery
 from scheduler.storage.trigger_lists import TriggerFilter, only
 from scheduler.triggers.registry import UNLISTED
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.storage.agents import AGENT_ZONE
-from scheduler.storage.tables import Trigger
+from scheduler.storage.tables.core import Trigger
 
 TRIGGER_ZONE = f"coalesce(t.config->>'timezone', {AGENT_ZONE})"
 """SQL: the effective time zone of trigger `t` of agent `a` of tenant `n`."""

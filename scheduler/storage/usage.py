@@ -17,7 +17,7 @@ from scheduler.metrics import COST, TOKENS, later
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.rows import as_json, one_as, rows_as
-from scheduler.storage.tenant_tables import AgentUsage, Tenant
+from scheduler.storage.tables.tenants import AgentUsage, Tenant
 
 _TODAY = f"CAST(clock_timestamp() AT TIME ZONE {AGENT_ZONE} AS date)"
 

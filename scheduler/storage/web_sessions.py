@@ -15,7 +15,7 @@ from scheduler.domain.ids import new_token, token_hash
 from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.spans import EVER, Span
-from scheduler.storage.tenant_tables import ApiKey, Tenant, WebSession, WebUser
+from scheduler.storage.tables.tenants import ApiKey, Tenant, WebSession, WebUser
 
 LIFETIME = timedelta(days=7)
 IDLE = timedelta(hours=24)

@@ -21,7 +21,7 @@ from scheduler.manage.triggers import Triggers
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
 from scheduler.storage.repeats import repeat
-from scheduler.storage.tables import Agent
+from scheduler.storage.tables.core import Agent
 from scheduler.toolbox.results import RESULTS
 
 SHOWN_ERRORS = 5

@@ -19,7 +19,7 @@ from sqlalchemy import func, select, text
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
-from scheduler.storage.tables import Firing
+from scheduler.storage.tables.core import Firing
 from tests.bench.load import Load, post
 from tests.bench.server import sqlalchemy_url
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent

@@ -8,8 +8,8 @@ from scheduler.alerts.service import Alerts
 from scheduler.alerts.watch import Watch
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Failed
-from scheduler.storage.alert_tables import Alert
 from scheduler.storage.engine import Database
+from scheduler.storage.tables.alerts import Alert
 from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
 from tests.support.invocations import close, end, fire, make_agent_with_trigger, start

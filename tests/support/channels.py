@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from werkzeug.test import TestResponse
 
-from scheduler.storage.message_tables import Message
+from scheduler.storage.tables.messages import Message
 from tests.support.api import Api
 from tests.support.chat_events import (
     DISCORD_PUBLIC_KEY,

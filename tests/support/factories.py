@@ -11,8 +11,8 @@ from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tables import Agent
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.core import Agent
+from scheduler.storage.tables.tenants import Tenant
 from scheduler.storage.trigger_views import TriggerView
 
 DEFAULT_TENANT = UUID("00000000-0000-7000-8000-000000000001")

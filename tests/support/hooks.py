@@ -12,7 +12,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from scheduler.storage.engine import Database
-from scheduler.storage.tables import Firing
+from scheduler.storage.tables.core import Firing
 from tests.support.api import Api, trigger_body
 
 NO_LIMIT = 1_000_000

@@ -36,8 +36,8 @@ from scheduler.intake.wakes.statements import Pair, lineage_of_running, lock_pai
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_events
 from scheduler.storage.engine import Database
-from scheduler.storage.message_tables import Session
 from scheduler.storage.sessions import Talk, get_session, open_session
+from scheduler.storage.tables.messages import Session
 from scheduler.storage.triggers import stop_jobs
 
 MAX_TEXT = 65_536

@@ -14,9 +14,9 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import Lineage
 from scheduler.domain.model import MAX_DEPTH, TriggerKind
 from scheduler.storage.arrays import array
-from scheduler.storage.log_tables import SpentId
-from scheduler.storage.message_tables import Message
 from scheduler.storage.rows import one_as, reader, row_as, rows_as
+from scheduler.storage.tables.log import SpentId
+from scheduler.storage.tables.messages import Message
 
 CANDIDATES_EACH = 100
 """The most messages that one check returns for a trigger: the newest, so that old non-matches hide none."""

@@ -34,7 +34,7 @@ from scheduler.intake.polls.statements import (
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tables import Trigger
+from scheduler.storage.tables.core import Trigger
 from scheduler.storage.triggers import stop_jobs
 from scheduler.triggers.base import join_secrets
 from scheduler.triggers.poll import PollConfig, SeenValue

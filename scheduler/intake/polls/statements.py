@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Select, func, select, text, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.arrays import array
-from scheduler.storage.progress_tables import PollState
 from scheduler.storage.rows import row_as, rows_as
-from scheduler.storage.tables import Trigger
+from scheduler.storage.tables.core import Trigger
+from scheduler.storage.tables.progress import PollState
 
 # Polls in progress are skipped without locking their rows, so that the pass does not wait for a check to end.
 BEGIN_LOOKS = text("""

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select
 
-from scheduler.storage.tables import Agent, Trigger
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.core import Agent, Trigger
+from scheduler.storage.tables.tenants import Tenant
 from scheduler.triggers.webhook import MOST_BODY, USUAL_BODY
 
 

@@ -17,7 +17,7 @@ from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate, lock_tr
 from scheduler.firings.record import record_firings
 from scheduler.intake.webhooks.statements import KeptDelivery, find_kept
 from scheduler.storage.audit import Event, record_event, record_events
-from scheduler.storage.log_tables import WebhookDelivery
+from scheduler.storage.tables.log import WebhookDelivery
 from scheduler.triggers.webhook import WebhookConfig
 
 MOST_AT_ONCE = 100

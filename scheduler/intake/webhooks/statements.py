@@ -18,10 +18,10 @@ from scheduler.domain.model import Trust
 from scheduler.firings.new_firing import LOCKED_COLUMNS, LockedTrigger
 from scheduler.intake.webhooks.delivery import RecordedDelivery
 from scheduler.storage.arrays import array, uuid_array
-from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.rows import reader
-from scheduler.storage.tables import Agent, Firing, Trigger
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.core import Agent, Firing, Trigger
+from scheduler.storage.tables.log import WebhookDelivery
+from scheduler.storage.tables.tenants import Tenant
 
 
 class Verdict(StrEnum):

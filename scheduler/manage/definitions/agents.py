@@ -39,9 +39,9 @@ from scheduler.manage.trigger_rows import HEARTBEAT
 from scheduler.runtimes.base import RuntimeConfig
 from scheduler.runtimes.registry import RUNTIME, runtime_of
 from scheduler.storage.agents import AGENTS
-from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.rows import rows_as
-from scheduler.storage.tables import Agent, Trigger
+from scheduler.storage.tables.core import Agent, Trigger
+from scheduler.storage.tables.notifications import NotificationTarget
 
 SERVERS = "mcp_servers"
 PARTS = frozenset({"runtime", SERVERS, "is_paused", HEARTBEAT})

@@ -13,7 +13,7 @@ from scheduler.manage.agent_heartbeat import HeartbeatSettings, set_heartbeat
 from scheduler.manage.definitions.shapes import Doc
 from scheduler.manage.definitions.unit_of_work import JoinedDatabase, Work
 from scheduler.manage.trigger_rows import HEARTBEAT
-from scheduler.storage.tables import Trigger
+from scheduler.storage.tables.core import Trigger
 
 
 def read_heartbeats(conn: Connection, tenant_id: UUID) -> dict[UUID, Doc]:

@@ -20,7 +20,7 @@ from scheduler.manage.definitions.shapes import (
 from scheduler.manage.definitions.unit_of_work import Kind, NewObject
 from scheduler.storage.models import MODELS
 from scheduler.storage.rows import rows_as
-from scheduler.storage.tenant_tables import Model
+from scheduler.storage.tables.tenants import Model
 
 FIELDS = (
     "name", "provider", "model", "base_url", "key_env", "is_enabled", "max_output_tokens", "input_price",

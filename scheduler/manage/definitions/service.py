@@ -20,7 +20,7 @@ from scheduler.manage.models import Author
 from scheduler.runtimes.base import Operator
 from scheduler.storage.definitions import lock_definitions, read_marks
 from scheduler.storage.engine import Database
-from scheduler.storage.message_tables import Channel
+from scheduler.storage.tables.messages import Channel
 from scheduler.storage.tenants import get_tenant
 
 ORDER: tuple[type[Kind], ...] = (Models, Agents, Triggers, Targets)

@@ -20,8 +20,8 @@ from scheduler.manage.definitions.shapes import (
 )
 from scheduler.manage.definitions.unit_of_work import Kind, NewObject
 from scheduler.manage.notification_targets import TARGETS, TargetSpec
-from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.rows import rows_as
+from scheduler.storage.tables.notifications import NotificationTarget
 
 SECRETS = frozenset({"url", "secret"})
 

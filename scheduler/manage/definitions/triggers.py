@@ -28,7 +28,7 @@ from scheduler.manage.definitions.unit_of_work import Kind, NewObject, create_in
 from scheduler.manage.new_triggers import CreatedTrigger
 from scheduler.manage.trigger_spec import AgentLimits, TriggerSpec
 from scheduler.storage.rows import rows_as
-from scheduler.storage.tables import Agent, Trigger
+from scheduler.storage.tables.core import Agent, Trigger
 from scheduler.triggers.base import join_secrets
 from scheduler.triggers.field_names import by_new_names
 from scheduler.triggers.registry import KINDS, UNLISTED, kind_of

@@ -21,7 +21,7 @@ from scheduler.manage.row_errors import ConflictingRows
 from scheduler.manage.triggers import Triggers
 from scheduler.runtimes.base import Operator
 from scheduler.storage.engine import Database
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tables.tenants import Tenant
 
 NewT = TypeVar("NewT")
 MadeT = TypeVar("MadeT")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from alembic import context
 
-import scheduler.storage.alert_tables  # importing the tables fills the metadata
-import scheduler.storage.definitions
+import scheduler.storage.definitions  # importing the tables fills the metadata
 import scheduler.storage.firing_documents
-import scheduler.storage.log_tables
-import scheduler.storage.message_tables
-import scheduler.storage.notification_tables
-import scheduler.storage.progress_tables
-import scheduler.storage.tenant_tables
+import scheduler.storage.tables.alerts
+import scheduler.storage.tables.log
+import scheduler.storage.tables.messages
+import scheduler.storage.tables.notifications
+import scheduler.storage.tables.progress
+import scheduler.storage.tables.tenants
 import scheduler.storage.traces  # noqa: F401
-from scheduler.storage.base import Base
+from scheduler.storage.tables.base import Base
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=Base.metadata, transactional_ddl=True

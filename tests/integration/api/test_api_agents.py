@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from scheduler.storage.tables import Agent
+from scheduler.storage.tables.core import Agent
 from tests.support.api import Api, agent_body, running_api
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import select, text
 
 from scheduler.domain.ids import token_hash
 from scheduler.storage.keys import create_key
-from scheduler.storage.tenant_tables import ApiKey
+from scheduler.storage.tables.tenants import ApiKey
 from tests.support.api import Api, agent_body
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from scheduler.storage.tables import Agent
+from scheduler.storage.tables.core import Agent
 from tests.support.api import Api, running_api
 from tests.support.pages import signed_in
 from tests.support.postgres import Databases

@@ -148,8 +148,8 @@ def test_several_keys_open_what_each_has_sealed() -> None:
 
 
 def test_secrets_are_re_encrypted_in_every_table_that_holds_some(api: Api) -> None:
-    from scheduler.storage.base import Base
     from scheduler.storage.secrets import SEALED, reseal
+    from scheduler.storage.tables.base import Base
 
     hashes = {"key_hash", "token_hash", "complete_token_hash", "content_hash", "badge_hash"}
     held = {

@@ -195,7 +195,7 @@ down_revision = "{head_revision()}"
 def upgrade() -> None:
     op.execute("ALTER TABLE triggers ADD COLUMN colour text NOT NULL DEFAULT ''")
 ''',
-        "scheduler/storage/tables.py": (
+        "scheduler/storage/tables/core.py": (
             "    notification_summary: Mapped[str | None]\n",
             '    colour: Mapped[str] = mapped_column(server_default="")\n',
         ),

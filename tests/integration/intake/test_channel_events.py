@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import select
 
 from scheduler.intake.messages.intake import MAX_TEXT
-from scheduler.storage.message_tables import Session, User, UserAccount
-from scheduler.storage.tables import Firing, Invocation
+from scheduler.storage.tables.core import Firing, Invocation
+from scheduler.storage.tables.messages import Session, User, UserAccount
 from tests.support.api import Api
 from tests.support.channels import EVENTS, SECRETS, SIGNED, firings, listen, open_line
 from tests.support.chat_events import (

@@ -11,7 +11,7 @@ from scheduler.domain.run import Replied
 from scheduler.invocations.recovery import ReconcileResult, reconcile
 from scheduler.invocations.windows import release_window
 from scheduler.storage.engine import Database
-from scheduler.storage.tables import Agent
+from scheduler.storage.tables.core import Agent
 from tests.support.budgets import carried, let_pass, notices, run_times, spend_tokens
 from tests.support.database import change, rows
 from tests.support.factories import make_tenant, make_trigger

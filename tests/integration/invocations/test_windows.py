@@ -14,7 +14,7 @@ from scheduler.invocations.windows import (
     release_window,
 )
 from scheduler.storage.engine import Database
-from scheduler.storage.tables import Agent
+from scheduler.storage.tables.core import Agent
 from tests.support.database import change
 from tests.support.invocations import (
     audited,

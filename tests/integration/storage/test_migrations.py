@@ -4,9 +4,9 @@ from alembic.autogenerate import produce_migrations
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from scheduler.storage.base import Base
 from scheduler.storage.engine import unpooled_engine
 from scheduler.storage.migrate import current_revision, downgrade, head_revision, upgrade
+from scheduler.storage.tables.base import Base
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:

@@ -1,4 +1,4 @@
-"""The core tables.
+"""The tables of agents, triggers and their jobs, firings and invocations.
 
 Firings and invocations are on the hot path and have no foreign keys: the reconciler finds orphans.
 """
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import TriggerKind
-from scheduler.storage.base import NOT_DELETED, NOW, Base
+from scheduler.storage.tables.base import NOT_DELETED, NOW, Base
 
 NAMED_BY_USERS = text("deleted_at IS NULL AND NOT is_system")
 NAMED_BY_SYSTEM = text("deleted_at IS NULL AND is_system")

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.ids import new_id
-from scheduler.storage.base import NOW, Base
+from scheduler.storage.tables.base import NOW, Base
 
 
 class WebhookDelivery(Base):

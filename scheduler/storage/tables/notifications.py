@@ -9,7 +9,7 @@ from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.ids import new_id
-from scheduler.storage.base import NOW, Base
+from scheduler.storage.tables.base import NOW, Base
 
 
 class Notification(Base):

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, ForeignKey, Index, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.ids import new_id
-from scheduler.storage.base import NOW, Base
+from scheduler.storage.tables.base import NOW, Base
 
 END_UNTOLD = text("closed_at IS NOT NULL AND told_at IS NOT NULL AND end_told_at IS NULL")
 
