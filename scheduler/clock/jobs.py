@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -13,12 +13,9 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.triggers.base import BaseTrigger
 
 from scheduler.domain.model import JobKind
-from scheduler.storage.faults import blames_rows, may_blame_rows
 from scheduler.triggers.registry import kind_of
 
 EXPIRY_PREFIX = "expiry:"
-MOST_PASS_FAILURES = 3
-"""How many passes in a row may fail like this before a row is looked for, and how often the row must fail alone."""
 
 
 class ScheduleTrigger(BaseTrigger):
@@ -126,33 +123,3 @@ def split_job_id(text_id: str) -> tuple[UUID, JobKind]:
         return UUID(text_id.removeprefix(EXPIRY_PREFIX)), kind
     except ValueError:
         raise JobLookupError(text_id) from None
-
-
-class PassFailures:
-    """Counts passes that failed for lack of memory or of a connection, to find a row that causes it."""
-
-    def __init__(self) -> None:
-        self._passes = 0
-        self._alone = ("", 0)
-
-    def count(self, error: BaseException, jobs: Sequence[LedgerJob]) -> bool:
-        """Counts a failed pass over `jobs`. Returns whether one of them is to blame.
-
-        A network that fails a few times must not cost a healthy row: the last one left has to fail alone repeatedly.
-        """
-        if blames_rows(error):
-            return True
-        if not may_blame_rows(error):
-            return False
-        self._passes += 1
-        if self._passes <= MOST_PASS_FAILURES:
-            return False
-        if len(jobs) > 1:
-            return True
-        job_id, times = jobs[0].id, self._alone[1]
-        self._alone = (job_id, times + 1 if self._alone[0] == job_id else 1)
-        return self._alone[1] >= MOST_PASS_FAILURES
-
-    def reset(self) -> None:
-        """Starts counting again, after a pass over everything succeeded."""
-        self._passes, self._alone = 0, ("", 0)

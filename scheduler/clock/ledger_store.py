@@ -22,9 +22,8 @@ from apscheduler.jobstores.base import BaseJobStore
 from loguru import logger
 from sqlalchemy import Connection
 
-from scheduler.clock.jobs import LedgerJob, PassFailures
-from scheduler.clock.ledger_pass import LedgerPass
-from scheduler.clock.pace import Pace
+from scheduler.clock.jobs import LedgerJob
+from scheduler.clock.ledger_pass import LedgerPass, Pace, PassFailures
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import stops_process
 from scheduler.metrics import TALLY, open_tally, settle

@@ -9,7 +9,8 @@ import pytest
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from scheduler.clock.jobs import MOST_PASS_FAILURES, LedgerJob, PassFailures
+from scheduler.clock.jobs import LedgerJob
+from scheduler.clock.ledger_pass import MOST_PASS_FAILURES, PassFailures
 from scheduler.storage.faults import blames_rows, may_blame_rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.clock.pace import FEWEST_ROWS, FIRST_ROWS, SHORT_SECONDS, Pace
+from scheduler.clock.ledger_pass import FEWEST_ROWS, FIRST_ROWS, SHORT_SECONDS, Pace
 
 MOST = 4000
 
