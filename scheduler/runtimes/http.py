@@ -20,8 +20,7 @@ from scheduler.net.client import Answer
 from scheduler.net.errors import AnswerBroken, TimedOut
 from scheduler.net.headers import check_address, check_headers
 from scheduler.runtimes.base import Operator, RuntimeParts
-from scheduler.runtimes.http_answers import Reading
-from scheduler.runtimes.http_call import TOKEN, Call, Caller, joined
+from scheduler.runtimes.http_call import TOKEN, Call, Caller, Reading, joined
 from scheduler.runtimes.http_follow import ANSWER, Following
 from scheduler.runtimes.http_presets import merged, no_preset, preset_of, presets
 from scheduler.runtimes.http_settings import Follow, HttpSettings

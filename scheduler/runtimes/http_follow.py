@@ -19,8 +19,7 @@ from scheduler.domain.templates import fill_path
 from scheduler.net.client import Answer
 from scheduler.net.errors import parse_retry_after
 from scheduler.runtimes.base import RuntimeParts
-from scheduler.runtimes.http_answers import EXCERPT, NOTHING, TEMPORARY, Reading, document_of, value_at
-from scheduler.runtimes.http_call import Call, Caller
+from scheduler.runtimes.http_call import EXCERPT, NOTHING, TEMPORARY, Call, Caller, Reading, document_of, value_at
 from scheduler.runtimes.http_settings import Follow
 from scheduler.storage.remote_tasks import KnownTask
 
