@@ -53,7 +53,7 @@ class OnMessageConfig(TriggerConfig):
         ),
     )
     docs: ClassVar = "docs/triggers/on_message.md"
-    checked_by: ClassVar = "scheduler.intake.messages.check:check_messages"
+    checked_by: ClassVar = "scheduler.intake.messages.firings:check_messages"
     forgets_while_paused: ClassVar = True
     main_fields: ClassVar = ("from_agent", "from_user", "text_match")
 

@@ -17,7 +17,7 @@ from scheduler.domain.bounded_regex import TextMatch
 from scheduler.domain.lineage import DEPTH, PAIR, too_deep, too_often
 from scheduler.domain.model import MAX_DEPTH, Trust
 from scheduler.firings.new_firing import LockedTrigger, NewFiring
-from scheduler.intake.messages.statements import Listener, StoredMessage, refuse_for
+from scheduler.intake.messages.statements import Listener, StoredMessage, find_unfired, read_messages, refuse_for
 from scheduler.intake.processor_time import ProcessorTime, ShareSpent
 from scheduler.intake.wakes.statements import Pair, PairLimit, chain_of, name_of
 from scheduler.metrics import REFUSED_WAKES, add, later
@@ -25,6 +25,10 @@ from scheduler.storage.audit import Event, record_events
 
 KEPT_TEXT = 2_000
 """The characters of a message in its firing; the whole message is found by its id."""
+MAX_READ = 200
+"""The most texts that one pass reads; the next check takes the rest."""
+MATCH_SECONDS = 0.25
+"""How long expressions may delay a pass."""
 Look = tuple[Listener, StoredMessage]
 
 
@@ -240,3 +244,23 @@ def _look(text_match: str | None, text: str) -> tuple[bool, str | None]:
 @lru_cache(maxsize=1024)
 def _parsed(text_match: str) -> TextMatch:
     return TextMatch.model_validate_json(text_match)
+
+
+MISSES = MissCache(100_000)
+
+
+def check_messages(conn: Connection, triggers: Sequence[LockedTrigger]) -> list[NewFiring]:
+    """Checks all due on_message triggers with one query; reads texts only where one must be matched.
+
+    This interval check finds what intake could not match with the trigger: a message that commits late, or before its
+    trigger does, because only the recorded firings decide what has fired. There is no cursor that could move past it.
+    """
+    due = {trigger.id: trigger for trigger in triggers}
+    unfired = [each for each in find_unfired(conn, due) if not MISSES.has(*each)]
+    if not unfired:
+        return []
+    messages = read_messages(conn, list(dict.fromkeys(message_id for _, message_id in unfired))[:MAX_READ])
+    looks = [(listener, messages[message_id]) for listener, message_id in unfired if message_id in messages]
+    found = match_and_audit(conn, looks, MATCH_SECONDS, MISSES)
+    heard = [CandidateMessage(due[listener.trigger_id], message) for listener, message in found]
+    return admit(conn, heard).firings

@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from scheduler.intake.messages import check as message_check
+from scheduler.intake.messages import firings as message_check
 from scheduler.intake.messages.firings import MissCache
 from scheduler.intake.messages.intake import receive_message
 from scheduler.manage.triggers import Triggers
