@@ -83,6 +83,16 @@ def test_each_file_in_the_picture_of_a_firing_exists() -> None:
     assert all((ROOT / "scheduler" / file).exists() for file in files), files
 
 
+def test_the_files_on_the_way_are_counted() -> None:
+    section = (ROOT / "docs/architecture.md").read_text().split("### Every file on the way")[1].split("\n## ")[0]
+    lists = re.findall(r"(\d+) files[^:]*:\n\n((?:`[^`]+`[,.]\s+)+)", section)
+    counts = [len(set(FILE.findall(files))) for _, files in lists]
+    assert [int(number) for number, _ in lists] == counts
+    to_firing, to_agent, from_message, to_notification = counts
+    assert f"an agent is {to_firing + to_agent} files" in section
+    assert f"notification {from_message + to_agent + to_notification} (" in section.replace("\n", " ")
+
+
 def test_the_front_page_leads_to_every_page() -> None:
     front = (ROOT / "docs/README.md").read_text()
     linked = {(ROOT / "docs" / link).resolve() for link in LINK.findall(front)}
