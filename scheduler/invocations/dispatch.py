@@ -173,12 +173,12 @@ class Dispatcher:
         `kept`: those of the job that already are.
         """
         small = is_small(job.priority, len(runs))
-        claim = self._lanes.hastened(self._claim_and_prepare) if small else self._claim_and_prepare
+        work = partial(self._claim_and_prepare, runs=runs, job=job, kept=kept)
         while True:
             asked_at = asyncio.get_running_loop().time()
             alive_at = asked_at - self._heartbeat_age()
             try:
-                made = await self._lanes.transact(len(runs), claim, runs, job, kept)
+                made = await (self._lanes.claim_few(work) if small else self._lanes.transact(len(runs), work))
             except UNREACHABLE as error:
                 logger.warning("{} invocations could not be claimed: {}", len(runs), error)
                 self._leave_all(runs)

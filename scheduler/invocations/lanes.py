@@ -29,7 +29,10 @@ SHORT_TURN_SECONDS, MOST_TURNS = 0.005, 20
 
 
 class Lanes:
-    """A few threads, one of them only for work on few runs, to which all other work gives the right of way."""
+    """A few threads, one of them only for claims of small jobs, to which all other work gives the right of way.
+
+    Not for their ends: no call waits for one, and with a score of statements it would keep the next claim waiting.
+    """
 
     def __init__(self, db: Database, threads: int, now: Callable[[], float] = time.monotonic) -> None:
         """`threads`: as many as `db` has room for."""
@@ -47,44 +50,42 @@ class Lanes:
             give_way(conn)
             return work(conn, *args, **kwargs)
 
-        threads = self._threads_for(runs)
-        self._in_progress[threads] += 1
-        try:
-            if runs > RUNS_OF_A_SMALL_JOB:
-                return await transact(self._db, threads, giving)
-            return await transact(self._db, threads, work, *args, **kwargs)
-        finally:
-            self._in_progress[threads] -= 1
+        if runs > RUNS_OF_A_SMALL_JOB:
+            return await self._run(self._shared, giving)
+        return await self._run(self._shared, work, *args, **kwargs)
 
-    def _threads_for(self, runs: int) -> Executor:
-        """Returns where work on so many runs begins soonest.
+    async def claim_few(self, work: Transaction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `work`, the claim of a small job, in a transaction that has the right of way from now on.
 
-        Few never wait for the shared threads: what they hold may be waiting for the right of way of these few.
+        It never waits for the shared threads: what they hold may be waiting for the right of way of these few.
         """
-        is_shared_free = self._in_progress[self._shared] < self._shared_threads
-        is_shared = runs > RUNS_OF_A_SMALL_JOB or (self._in_progress[self._own] and is_shared_free)
-        return self._shared if is_shared else self._own
 
-    def hastened(self, work: Transaction[P, T]) -> Transaction[P, T]:
-        """Returns `work`, a claim of a small job, with the right of way from now on."""
-
-        def hastening(conn: Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        def hastening(conn: Connection) -> T:
             take_way(conn, CLAIM_SECONDS)
             return work(conn, *args, **kwargs)
 
         WAY.take(CLAIM_SECONDS)
-        return hastening
+        is_shared_free = self._in_progress[self._shared] < self._shared_threads
+        return await self._run(
+            self._shared if self._in_progress[self._own] and is_shared_free else self._own, hastening
+        )
+
+    async def _run(self, threads: Executor, work: Transaction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._in_progress[threads] += 1
+        try:
+            return await transact(self._db, threads, work, *args, **kwargs)
+        finally:
+            self._in_progress[threads] -= 1
 
     async def start_next(self, *, is_small: bool) -> None:
-        """Waits after the start of a run until the next one of its job may start.
+        """Waits after the start of a run until the next one of its job may start: not at all if that is small.
 
-        One starts in each turn of the event loop, so that a run of a small job is not behind 50 others; for a large
-        job only after a short turn: with agents that answer at once the loop is full long before the places are, and
+        Of a large job one starts in each turn of the event loop, so that a run of a small job is not behind 50 others,
+        and only after a short turn: with agents that answer at once the loop is full long before the places are, and
         more runs would only make each step of the others slower.
         """
         if is_small:
             WAY.take(START_SECONDS)
-            await asyncio.sleep(0)
             return
         await WAY.give_on_loop()
         for _ in range(MOST_TURNS):

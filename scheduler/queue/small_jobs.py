@@ -19,7 +19,7 @@ FETCH: Final = """
     )
     RETURNING id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name, attempts, worker_id
 """
-RUNS_OF_A_SMALL_JOB = 5
+RUNS_OF_A_SMALL_JOB = 20
 
 
 def is_small(priority: int, runs: int) -> bool:

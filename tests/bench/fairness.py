@@ -19,7 +19,8 @@ from tests.bench.scheduling import percentile
 from tests.bench.server import bench_server
 from tests.support.postgres import Databases
 
-PROBES, EVERY_SECONDS = 40, 0.1
+PROBES, EVERY_SECONDS = 100, 0.05
+"""So many that the p99 is not the slowest one, and so close that the flood outlasts them."""
 
 NEIGHBOUR = """
     INSERT INTO tenants (id, name) VALUES ('00000000-0000-7000-8000-0000000000ff', 'neighbour');
@@ -55,6 +56,12 @@ OF_PROBES = """
     FROM invocations i JOIN firings f ON f.invocation_id = i.id
     WHERE f.trigger_name LIKE 'probe %%' AND f.scheduled_for > to_timestamp(%s)
 """
+IS_FLOODED = """
+    SELECT EXISTS (SELECT FROM jobs WHERE next_run_time <= clock_timestamp()) OR EXISTS (
+        SELECT FROM invocations i JOIN tenants t ON t.id = i.tenant_id
+        WHERE t.name = 'default' AND i.finished_at IS NULL
+    )
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,8 @@ class Neighbour:
     close_to_call: list[float]
     """From the close of its window to the call of its agent."""
     due_to_call: list[float]
+    is_flooded: bool
+    """Whether the flood was not over yet after the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +150,12 @@ def _probe(url: str, path: Path, *, with_flood: bool) -> Neighbour:
                 break
             assert time.monotonic() < deadline, "not all of the neighbour's agents were called"
             time.sleep(0.2)
+        [is_flooded] = conn.execute(IS_FLOODED).fetchone() or [False]
     return Neighbour(
         sorted(fired - due for _, due, fired, _ in woken),
         sorted(called[each] - ready for each, _, _, ready in woken),
         sorted(called[each] - due for each, due, _, _ in woken),
+        bool(is_flooded),
     )
 
 
@@ -161,6 +172,8 @@ def main() -> int:
                 f"{figure} p{share * 100:.0f}: {calm * 1000:.0f} ms alone, {flooded * 1000:.0f} ms with the flood"
             )
             print(f"{line}, ratio {flooded / calm:.2f}")  # noqa: T201
+    if not found.flooded.is_flooded:
+        print("the flood was over before the last wake: its figures are too good")  # noqa: T201
     print(f"the flood of {flood.triggers:,} was recorded in {found.flood_seconds:.1f} s")  # noqa: T201
     return 0
 

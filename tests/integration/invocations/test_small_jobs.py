@@ -95,31 +95,31 @@ def test_a_job_of_one_run_of_a_tenant_with_few_is_small() -> None:
     assert not is_small(0, RUNS_OF_A_SMALL_JOB + 1)
 
 
-def test_work_on_few_does_not_wait_for_large_work_that_gives_way_to_it(db: Database) -> None:
+def test_a_claim_of_few_waits_for_no_large_work_and_no_end(db: Database) -> None:
     own = Database(db.engine.url.render_as_string(hide_password=False), pool_size=3)
-    large_may_end, few_may_end = Event(), Event()
+    others_may_end, few_may_end = Event(), Event()
 
     def until(event: Event) -> Callable[[Connection], bool]:
         return lambda _: event.wait(PATIENCE)
 
     async def run() -> list[bool]:
-        large = [asyncio.ensure_future(lanes.transact(50, until(large_may_end))) for _ in range(2)]
-        few = asyncio.ensure_future(lanes.transact(1, until(few_may_end)))
+        others = [asyncio.ensure_future(lanes.transact(runs, until(others_may_end))) for runs in (50, 50, 1)]
+        few = asyncio.ensure_future(lanes.claim_few(until(few_may_end)))
         await asyncio.sleep(0)
-        next_few = asyncio.ensure_future(lanes.transact(1, lambda _: True))
+        next_few = asyncio.ensure_future(lanes.claim_few(lambda _: True))
         await asyncio.sleep(0)
         few_may_end.set()
         async with asyncio.timeout(PATIENCE / 2):
             assert await next_few
-        large_goes_on = [not each.done() for each in large]
-        large_may_end.set()
-        assert all(await asyncio.gather(*large, few))
-        return large_goes_on
+        others_go_on = [not each.done() for each in others]
+        others_may_end.set()
+        assert all(await asyncio.gather(*others, few))
+        return others_go_on
 
     lanes = Lanes(own, 3)
     try:
-        assert asyncio.run(run()) == [True, True]
+        assert asyncio.run(run()) == [True, True, True]
     finally:
-        large_may_end.set()
+        others_may_end.set()
         lanes.close()
         own.dispose()
