@@ -10,6 +10,8 @@ from typing import ClassVar, TypeVar, get_args, get_origin, get_type_hints
 from loguru import logger
 from pydantic import TypeAdapter, ValidationError
 
+from scheduler.domain.field_errors import message_of
+
 Plugin = TypeVar("Plugin")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
@@ -52,7 +54,7 @@ def check_descriptor(plugin: type, base: type) -> None:
         try:
             TypeAdapter(declared).validate_python(getattr(plugin, name))
         except ValidationError as error:
-            raise TypeError(f"its {name} is wrong: {error.errors()[0]['msg']}") from None
+            raise TypeError(f"its {name} is wrong: {message_of(error.errors()[0])}") from None
 
 
 def _check_name(name: object) -> None:

@@ -44,6 +44,7 @@ from config.setting_values import (
     Retention,
 )
 from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.field_errors import message_of
 from scheduler.domain.permissions import Permitted
 
 SECRETS = ("DATABASE_URL", "DATABASE_DIRECT_URL", "REVEILLE_ADMIN_KEY", "REVEILLE_SECRET_KEY", "REVEILLE_API_KEY")
@@ -199,9 +200,9 @@ def _read_secret_file(variables: dict[str, str], name: str) -> None:
 
 def _one_line(error: ValidationError) -> str:
     """Describes the first bad value, without the value itself, which may be secret."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
     name, *inside = (str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
+    reason = message_of(first)
     return f"{name}: {': '.join([*inside, reason[0].lower() + reason[1:]])}."
 
 

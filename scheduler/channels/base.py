@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, NoReturn, Protocol, Self, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from scheduler.domain.errors import BadSignature, InvalidField, ReveilleError
+from scheduler.domain.field_errors import message_of
 from scheduler.domain.shapes import NamesFields
 from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.signatures.model import Rejected, TimeWindow
@@ -105,7 +106,7 @@ class ChannelSecrets(NamesFields):
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             path = ".".join(["secrets", *(str(part) for part in first["loc"])])
-            raise InvalidField(f"{path}: {first['msg'].removeprefix('Value error, ')}.", field=path) from None
+            raise InvalidField(f"{path}: {message_of(first)}.", field=path) from None
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         return []  # keeps secrets out of logs

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from config.plugins import with_plugins
 from scheduler.domain.errors import ConfigurationError, InvalidField
+from scheduler.domain.field_errors import message_of
 from scheduler.domain.json_values import merge_headers
 from scheduler.domain.shapes import Shape
 from scheduler.domain.templates import names_in
@@ -94,7 +95,7 @@ def checked_preset(name: str, content: Mapping[str, Any]) -> Preset:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         part = "settings." if error.title == "HttpSettings" else ""
-        said = first["msg"].removeprefix("Value error, ").rstrip(".")
+        said = message_of(first).rstrip(".")
         raise ConfigurationError(f"The preset {name} is wrong at {part}{place}: {said}.") from None
     return preset
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import InvalidField
+from scheduler.domain.field_errors import message_of
 from scheduler.domain.json_values import deeper_than
 from scheduler.domain.text import storable
 from scheduler.domain.tools import Tool, ToolCaller
@@ -127,7 +128,7 @@ def _storable(value: Any) -> Any:
 def _refusal(name: str, shape: type[Arguments], error: ValidationError) -> InvalidField:
     wrong = error.errors(include_url=False, include_input=False)
     texts = [
-        f"{'.'.join(str(part) for part in each['loc']) or 'arguments'}: {each['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join(str(part) for part in each['loc']) or 'arguments'}: {message_of(each)}"
         for each in wrong[:SHOWN_ERRORS]
     ]
     known = ", ".join(shape.model_fields) or "none"

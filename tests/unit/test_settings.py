@@ -116,10 +116,10 @@ def test_every_form_of_a_postgresql_address_is_normalised(scheme: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("PORT", "http", "integer"),
+        ("PORT", "http", "whole number"),
         ("PORT", "70000", "65535"),
         ("REVEILLE_HOST", "example.org", "0.0.0.0"),
-        ("WEB_CONCURRENCY", "0", "greater than or equal to 1"),
+        ("WEB_CONCURRENCY", "0", "at least 1"),
         ("DATABASE_URL", "sqlite:///x.db", "PostgreSQL"),
         ("DATABASE_URL", "mysql://u:hunter2@h/db", "PostgreSQL"),
         ("REVEILLE_SECRET_KEY", "short", MAKE_SECRET_KEY),
@@ -128,14 +128,14 @@ def test_every_form_of_a_postgresql_address_is_normalised(scheme: str) -> None:
         ("REVEILLE_ALLOW_PRIVATE_HOSTS", "10.0.0.0/99", "10.0.0.0/99"),
         ("REVEILLE_ALLOW_PRIVATE_HOSTS", "a host", "'a host'"),
         ("REVEILLE_COMMANDS", "{nope", "JSON"),
-        ("REVEILLE_COMMANDS", '["/bin/echo"]', "dictionary"),
+        ("REVEILLE_COMMANDS", '["/bin/echo"]', "an object"),
         ("REVEILLE_COMMANDS", '{"hello": "echo"}', "hello"),
         ("REVEILLE_COMMANDS", '{"hello": []}', "absolute path"),
         ("REVEILLE_COMMANDS", '{"hello": ["echo"]}', "absolute path"),
         ("REVEILLE_PUBLIC_URL", "reveille.example.org", "https://"),
         ("REVEILLE_URL", "ftp://host", "https://"),
         ("REVEILLE_LOG_LEVEL", "loud", "INFO"),
-        ("REVEILLE_LOG_JSON", "perhaps", "boolean"),
+        ("REVEILLE_LOG_JSON", "perhaps", "true or false"),
     ],
 )
 def test_a_bad_value_is_refused_in_one_line_that_names_it(name: str, value: str, says: str) -> None:

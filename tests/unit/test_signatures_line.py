@@ -100,4 +100,4 @@ def test_a_bad_line_gets_an_error_that_names_the_field(changes: dict[str, Any], 
 
 
 def test_an_empty_line_gets_an_error() -> None:
-    assert verify_signature_line({}) == {"error": "headers: Field required"}
+    assert verify_signature_line({}) == {"error": "headers: It is missing"}

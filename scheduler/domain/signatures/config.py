@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from scheduler.domain.clock import Clock, SystemClock
+from scheduler.domain.field_errors import message_of
 from scheduler.domain.shapes import NamesFields
 from scheduler.domain.signatures.body_hmac import Algorithm, BodyHmac, Encoding, SharedToken
 from scheduler.domain.signatures.model import (
@@ -196,8 +197,8 @@ def verify_signature_line(request: dict[str, Any], clock: Clock | None = None) -
 
 
 def _refused(error: ValidationError) -> dict[str, Any]:
-    first: Mapping[str, Any] = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "line"
-    text = f"{field}: {first['msg'].removeprefix('Value error, ')}"
+    text = f"{field}: {message_of(first)}"
     unusable_secret = field == "secret" and first["type"] == "value_error"
     return {"verdict": "reject", "reason": text} if unusable_secret else {"error": text}

@@ -14,6 +14,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleError
+from scheduler.domain.field_errors import message_of
 from scheduler.intake.polls.results import CheckDecision, LookFailed
 from scheduler.intake.polls.statements import StoredPoll
 from scheduler.intake.polls.worker_resources import Parts, resources_of
@@ -58,7 +59,7 @@ def open_custom(stored: StoredPoll, box: SecretBox) -> CustomCheck:
         return CustomCheck(stored, kind.model_validate(join_secrets(stored.config, secrets)))
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigurationError(f"config.{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+        raise ConfigurationError(f"config.{'.'.join(map(str, first['loc']))}: {message_of(first)}.") from None
 
 
 def is_custom(stored: StoredPoll) -> bool:

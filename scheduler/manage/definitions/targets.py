@@ -58,7 +58,7 @@ class Targets(Kind):
         if stored is not None and doc.get("secret") is None and doc["kind"] == stored["kind"]:
             doc["secret"] = stored["secret"]
         if doc.get("url") is None:
-            raise InvalidField("Field required", field="url")
+            raise InvalidField("It is missing", field="url")
         return doc
 
     def create(self, new: Sequence[tuple[WantedDefinition, Doc]]) -> list[tuple[WantedDefinition, NewObject]]:

@@ -262,11 +262,11 @@ HEAD = 'label = "X"\nsummary = "x"\ndocs = "d"\nurl = "http://127.0.0.1"\n'
             f"{HEAD}[settings]\nbdoy = 1\n",
             "The preset x is wrong at settings.bdoy: There is no such field; the nearest is body.",
         ),
-        (f'{HEAD}[settings]\nmethod = "FETCH"\n', "settings.method: Input should be 'GET', 'POST'"),
+        (f'{HEAD}[settings]\nmethod = "FETCH"\n', "settings.method: It must be 'GET', 'POST'"),
         (f'{HEAD}[settings]\nreply_path = "a"\n', "settings.reply_path: Not a JSON path"),
         (f"{HEAD}[settings.async]\ndone = 1\n", "settings.async.done: There is no such field"),
         (f"{HEAD}pth = 1\n[settings]\n", "The preset x is wrong at pth"),
-        (f"{HEAD}", "The preset x is wrong at settings: Field required."),
+        (f"{HEAD}", "The preset x is wrong at settings: It is missing."),
         ("label = ", "The preset x is not TOML"),
     ],
 )
