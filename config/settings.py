@@ -62,7 +62,8 @@ def reachable_host(host: str | None) -> str:
     return host
 
 
-def _own_url(host: str | None, port: int) -> str:
+def own_url(host: str | None, port: int) -> str:
+    """Returns the address by which this machine reaches a server on `host` and `port`."""
     reached = reachable_host(host)
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
@@ -94,7 +95,7 @@ class Settings(BaseSettings):
     allowed_hosts: HostNames = Field("", validation_alias="REVEILLE_ALLOWED_HOSTS")
     trusted_proxies: Proxies = Field("", validation_alias="REVEILLE_TRUSTED_PROXIES")
     url: HttpUrl = Field(
-        default_factory=lambda data: _own_url(data.get("host"), data["port"]), validation_alias="REVEILLE_URL"
+        default_factory=lambda data: own_url(data.get("host"), data["port"]), validation_alias="REVEILLE_URL"
     )
     api_key: Key | None = Field(None, validation_alias="REVEILLE_API_KEY")
     retention: Retention = Field("", validation_alias="REVEILLE_RETENTION")

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 
 from config.installation import VERSION, command, run_command
 from config.setting_values import read_headers
-from config.settings import Settings
+from config.settings import Settings, own_url
 from scheduler.alerts.rules import rules_with
 from scheduler.alerts.service_rules import NOTHING_KNOWN, DatabaseSpace, database_space_of
 from scheduler.alerts.watch import EVERY_SECONDS as WATCH_SECONDS
@@ -162,8 +162,10 @@ def _admin_names() -> Iterator[str]:
     yield from (f"admin {number}" for number in count(2))
 
 
-def prepare(settings: Settings) -> list[str]:
-    """Prepares the migrated database for `reveille run` and returns the lines to print on the console."""
+def prepare(settings: Settings) -> tuple[list[str], list[str]]:
+    """Prepares the migrated database for `reveille run`. Returns the lines to print on the console: at once the key,
+    which no later start shows, and when everything is ready, what to try.
+    """
     first = first_start(settings)
     assert settings.secret_key is not None  # noqa: S101  # the supervisor has made it
     box = SecretBox(settings.secret_key.get_secret_value())
@@ -174,8 +176,8 @@ def prepare(settings: Settings) -> list[str]:
         demo = make_demo(db, box, tenant_id)
     finally:
         db.dispose()
-    base = settings.public_url or f"http://127.0.0.1:{settings.port}"
-    return [*_key_lines(first, settings), *_demo_lines(demo, base), *_next_lines(first, base)]
+    base = str(settings.public_url or own_url(settings.host, settings.port))
+    return _key_lines(first, settings), ["", *_demo_lines(demo, base), *_next_lines(first, base)]
 
 
 def _key_lines(first: FirstStart, settings: Settings) -> list[str]:

@@ -20,7 +20,8 @@ from loguru import logger
 from pydantic import SecretStr
 
 from config.installation import ROOT, run_command
-from config.settings import Settings, child_environment, reachable_host
+from config.settings import Settings, child_environment
+from scheduler.announcement import Announcement
 from scheduler.children import Child
 from scheduler.domain.errors import ConfigurationError
 from scheduler.postgres.data_directory import ensure_directory, remedy_for
@@ -41,13 +42,16 @@ DATABASE_PAUSE_SECONDS = 3.0
 USAGE_STATUS = 2
 """A child exits with this status when its configuration is wrong, so that restarting it would not help."""
 
+Prepare = Callable[[Settings], tuple[list[str], list[str]]]
+"""Prepares the migrated database; returns the lines to print at once, and those to print when all is ready."""
 
-def run(settings: Settings, prepare: Callable[[Settings], list[str]]) -> int:
+
+def run(settings: Settings, prepare: Prepare) -> int:
     """Runs everything until Ctrl-C or SIGTERM and returns the exit status.
 
-    Starts an embedded PostgreSQL if DATABASE_URL is not set. Calls `prepare` once on the migrated database, with
-    the settings that the children get, and prints the lines it returns. Raises ConfigurationError, before anything
-    is started, when the port or the data directory is unavailable.
+    Starts an embedded PostgreSQL if DATABASE_URL is not set. Calls `prepare` once, with the settings that the
+    children get. Raises ConfigurationError, before anything is started, when the port or the data directory is
+    unavailable.
     """
     settings = settings.model_copy(update={"host": settings.host or LOOPBACK})
     with _stop_signals() as stop:
@@ -148,13 +152,14 @@ def secret_key(data_dir: Path) -> SecretStr:
 
 def _serve(
     settings: Settings,
-    prepare: Callable[[Settings], list[str]],
+    prepare: Prepare,
     stop: Event,
     postgres: EmbeddedPostgres | None,
 ) -> int:
     upgrade(settings.sqlalchemy_url)
     console = Console()
-    for line in prepare(settings):
+    at_once, when_ready = prepare(settings)
+    for line in at_once:
         console.write(line)
     environment = child_environment(settings)
     children = [
@@ -163,7 +168,7 @@ def _serve(
         )
         for name, command in COMMANDS.items()
     ]
-    return Supervisor(children, postgres, stop, ready=lambda: _announce(settings, console)).run()
+    return Supervisor(children, postgres, stop, ready=Announcement(settings, when_ready, console.write).make).run()
 
 
 class Console:
@@ -247,23 +252,6 @@ class Supervisor:
                 logger.warning("Not everything stopped in time; killing the rest")
                 return False
         return False
-
-
-def _announce(settings: Settings, console: Console) -> bool:
-    """Prints the web server's address, and who can reach it, once it accepts connections."""
-    host = reachable_host(settings.host)
-    try:
-        socket.create_connection((host, settings.port), timeout=1).close()
-    except OSError:
-        return False
-    shown = f"[{host}]" if ":" in host else host
-    console.write(f"Reveille listens on http://{shown}:{settings.port}/ (the web UI; press Ctrl-C to stop)")
-    if settings.is_local:
-        console.write(
-            "Only this machine can reach it, and your agents and models may run on this machine too. "
-            "Set REVEILLE_HOST=0.0.0.0 to let others connect."
-        )
-    return True
 
 
 @contextmanager

@@ -71,8 +71,8 @@ def running() -> Iterator[Running]:
 
 def test_an_agent_is_woken_once_for_what_its_triggers_fired(running: Running) -> None:
     key = running.line_with("Admin key, shown this once: ").rpartition(" ")[2]
-    assert "/, the web UI." in running.line_with("sign in with the admin key")
     running.line_with("Reveille listens on")
+    assert "/, the web UI." in running.line_with("sign in with the admin key")
     running.variables["REVEILLE_API_KEY"] = key
     agent = running.ask("agents", "create", "cat", "--command", "cat", "--window", "10s")
     for name in ("one", "two"):

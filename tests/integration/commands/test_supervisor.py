@@ -48,8 +48,7 @@ def lines() -> Lines:
 
 
 def child(lines: Lines, name: str, code: str) -> Child:
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    return Child(name, command, cwd=ROOT, environment={}, write=lines.write)
+    return Child(name, [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, environment={}, write=lines.write)
 
 
 SLEEPER = "import time; print('up'); time.sleep(600)"
@@ -243,12 +242,13 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_run_announces_itself_and_a_signal_stops_it_whole(data_dir: Path, number: signal.Signals) -> None:
+def test_a_ready_run_says_what_to_try_and_a_signal_stops_it(data_dir: Path, number: signal.Signals) -> None:
     running = Running(data_dir)
     with running.process as process:
-        running.wait_for(
-            "prepared by", "Reveille listens on http://127.0.0.1:", "worker | key 43 postgresql://reveille@"
-        )
+        running.wait_for("try it")
+        said = "\n".join(running.lines).partition("try it")[0]
+        assert "worker | key 43 postgresql://reveille@" in said
+        assert said.index("prepared by") < said.index("Reveille listens on http://127.0.0.1:")
         family = running.family()
         assert len(family) > 2
         process.send_signal(number)
