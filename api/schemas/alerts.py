@@ -52,9 +52,11 @@ class MuteOut(Answer):
     """A mute."""
 
     id: UUID
-    rule: str | None
+    rule: str | None = Field(description="Null: any rule.")
+    subject_kind: str | None = Field(description="`trigger`, `agent`, `tenant` or `service`; null: any subject.")
     subject_id: UUID | None
-    until: Time | None
+    subject_name: str | None
+    until: Time | None = Field(description="Null: until it is deleted.")
     note: str | None
     created_by: str
     created_at: Time

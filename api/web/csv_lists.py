@@ -222,7 +222,7 @@ LISTS: Mapping[str, ListOf] = MappingProxyType(
         "mutes": ListOf(
             (),
             lambda conn, who, _, limit, after: list_mutes(conn, who.tenant_id, limit=limit, after=after),
-            columns_of("id rule subject_id until note created_by created_at"),
+            columns_of("id rule subject_kind subject_id subject_name until note created_by created_at"),
         ),
         "notifications": ListOf(
             OF_NOTIFICATIONS,

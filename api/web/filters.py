@@ -14,6 +14,7 @@ from api.web.zones import zone_names
 from scheduler.domain.clock import Clock
 from scheduler.domain.context.safe_text import pretty_if_json
 from scheduler.domain.local_time import spell_duration
+from scheduler.domain.text import ENDS
 from scheduler.triggers.registry import in_words
 from scheduler.triggers.zones import load_zone
 
@@ -29,7 +30,7 @@ def install(app: Flask, clock_of: Clock) -> None:
 
     filters = {"when": when, "clock": clock, "span": span, "size": size, "pretty": pretty, "short": short}
     app.jinja_env.filters.update(filters, is_local=is_local, indented=pretty_if_json, in_rows=in_rows)
-    app.jinja_env.globals.update(zone_names=zone_names, in_words=in_words)
+    app.jinja_env.globals.update(zone_names=zone_names, in_words=in_words, ends_of_triggers=ENDS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 

@@ -1457,7 +1457,9 @@ export interface BadgeOut {
 export interface MuteOut {
   id: string;
   rule: string | null;
+  subject_kind: string | null;
   subject_id: string | null;
+  subject_name: string | null;
   until: string | null;
   note: string | null;
   created_by: string;

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from scheduler.alerts.rules import RULES
 from scheduler.domain.errors import InvalidField, NotFound
@@ -22,6 +34,7 @@ from scheduler.storage.tenants import DEFAULT_TENANT
 
 ALERTS = Alert.__table__
 MUTES = AlertMute.__table__
+THE_SERVICE = "the service"
 ADVICE = {rule.name: rule.advice for rule in RULES}
 
 
@@ -31,6 +44,21 @@ class Badge:
 
     is_paused: bool
     open_alerts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """A mute, with the kind and the name of its subject; None if it is of any subject."""
+
+    id: UUID
+    rule: str | None
+    subject_id: UUID | None
+    subject_kind: str | None
+    subject_name: str | None
+    until: datetime | None
+    note: str | None
+    created_by: str
+    created_at: datetime
 
 
 def list_alerts(
@@ -51,15 +79,15 @@ def list_alerts(
     return rows_as(Alert, conn.execute(query.order_by(Alert.id.desc()).limit(limit)))
 
 
-def list_mutes(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[AlertMute]:
+def list_mutes(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Mute]:
     """Lists mutes that have not ended, newest first."""
-    query = select(MUTES).where(
+    query = _named_mutes().where(
         AlertMute.tenant_id == tenant_id,
         or_(AlertMute.until.is_(None), AlertMute.until > func.clock_timestamp()),
     )
     if after is not None:
         query = query.where(AlertMute.id < after)
-    return rows_as(AlertMute, conn.execute(query.order_by(AlertMute.id.desc()).limit(limit)))
+    return rows_as(Mute, conn.execute(query.order_by(AlertMute.id.desc()).limit(limit)))
 
 
 class Alerts:
@@ -84,7 +112,7 @@ class Alerts:
         until: datetime | None,
         note: str | None,
         actor: str,
-    ) -> AlertMute:
+    ) -> Mute:
         """Mutes a rule, a subject, or one rule of a subject. Raises InvalidField."""
         if rule is None and subject_id is None:
             raise InvalidField("Name a rule, a subject_id, or both.", field="rule")
@@ -98,9 +126,9 @@ class Alerts:
                 AlertMute, conn.execute(insert(AlertMute).values(**values, created_by=actor).returning(MUTES))
             )
             _audit(conn, "muted", row, actor)
-        return row
+            return one_as(Mute, conn.execute(_named_mutes().where(AlertMute.id == row.id)))
 
-    def list_mutes(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[AlertMute]:
+    def list_mutes(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Mute]:
         """Lists mutes that have not ended, newest first."""
         with self._db.begin() as conn:
             return list_mutes(conn, tenant_id, limit=limit, after=after)
@@ -163,6 +191,29 @@ def count_open(conn: Connection, tenant_id: UUID, *, is_operator: bool = False) 
 def _seen_by(tenant_id: UUID, *, is_operator: bool) -> ColumnElement[bool]:
     mine = Alert.tenant_id == tenant_id
     return or_(mine, Alert.tenant_id.is_(None)) if is_operator else mine
+
+
+def _named_mutes() -> Select[tuple[AlertMute, str | None, str | None]]:
+    """Returns a query of mutes with their subjects' kinds and names, which deleted subjects have too."""
+    of_trigger = Agent.__table__.alias("agents_of_triggers")
+    subject = AlertMute.subject_id
+    kind = case(
+        (subject == NIL, "service"),
+        (Trigger.id.is_not(None), "trigger"),
+        (Agent.id.is_not(None), "agent"),
+        (Tenant.id.is_not(None), "tenant"),
+    )
+    name = case(
+        (subject == NIL, THE_SERVICE),
+        else_=func.coalesce(of_trigger.c.name + "/" + Trigger.name, Agent.name, Tenant.name),
+    )
+    return (
+        select(MUTES, kind.label("subject_kind"), name.label("subject_name"))
+        .outerjoin(Trigger, Trigger.id == subject)
+        .outerjoin(of_trigger, of_trigger.c.id == Trigger.agent_id)
+        .outerjoin(Agent, Agent.id == subject)
+        .outerjoin(Tenant, Tenant.id == subject)
+    )
 
 
 def _is_subject(conn: Connection, tenant_id: UUID, id_: UUID) -> bool:

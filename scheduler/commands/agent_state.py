@@ -41,8 +41,9 @@ SECONDS = 60
 
 def register(group: typer.Typer) -> None:
     """Adds the commands to the group of agents."""
-    for command in (wake, heartbeat, notes, usage):
+    for command in (wake, notes, usage):
         client_command(group, command.__name__)(command)
+    client_command(group, "heartbeat", {"minutes": "--every (in minutes)", "only_between": "--between"})(heartbeat)
     client_command(group, "focus")(focus)
     client_command(group, "create-all")(create_all)
 

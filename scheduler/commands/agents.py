@@ -16,6 +16,7 @@ from scheduler.commands.exits import UsageFault
 from scheduler.commands.lookup import agent_id
 from scheduler.commands.output import Columns, say, show_json
 from scheduler.commands.trigger_options import (
+    fields_of,
     implied,
     options_of_runtimes,
     parse_duration,
@@ -105,14 +106,17 @@ def create(
     own: Mapping[str, Any],
 ) -> None:
     """Create an agent. The secret that signs calls to it is shown once."""
+    run = _runtime(runtime, own)
     body: dict[str, Any] = {
         "name": name,
-        "runtime": _runtime(runtime, own),
+        "runtime": run,
         "role_description": role,
         "timezone": timezone,
         "language": language,
         "dedup_delay_seconds": None if window is None else parse_duration("--window", window),
     }
+    if runtime is None:
+        console.client.options |= fields_of(options_of_runtimes().get(run["kind"], ()), own, "runtime.")
     whole = refs.put_fields({key: value for key, value in body.items() if value is not None}, given)
     agent = console.client.post("agents", body=whole)
     console.details(agent, FIELDS)
@@ -185,5 +189,6 @@ def _runtime(runtime: str | None, own: Mapping[str, Any]) -> dict[str, Any]:
 def _create() -> Any:
     """Builds the command that creates agents, with the options that the runtimes declare."""
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
-    client_command(alone, "create")(with_options(create, options_of_runtimes()))
+    fields = {"role_description": "--role", "dedup_delay_seconds": "--window (in seconds)"}
+    client_command(alone, "create", fields)(with_options(create, options_of_runtimes()))
     return typer.main.get_command(alone)

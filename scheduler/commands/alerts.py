@@ -26,7 +26,7 @@ COLUMNS: Columns = (
 MUTE_COLUMNS: Columns = (
     ("ID", "id"),
     ("RULE", "rule"),
-    ("SUBJECT", "subject_id"),
+    ("SUBJECT", "subject_name"),
     ("UNTIL", "until"),
     ("BY", "created_by"),
     ("NOTE", "note"),
@@ -73,6 +73,8 @@ def mute(
     """
     if agent is not None and trigger is not None:
         raise UsageFault("--agent and --trigger cannot be combined.")
+    if agent is None and trigger is None and rule is None:
+        raise UsageFault("Choose what to mute: --rule, --agent or --trigger.")
     client = console.client
     subject = None if agent is None else agent_id(client, agent)
     subject = subject if trigger is None else trigger_id(client, trigger)
@@ -80,7 +82,9 @@ def mute(
     answer = client.post(
         "alerts", "mutes", body={name: value for name, value in body.items() if value is not None}
     )
-    console.done(answer, f"Muted: {answer['id']}.")
+    what = answer["rule"] or "all alerts"
+    whom = f" of {answer['subject_name']}" if answer["subject_name"] else ""
+    console.done(answer, f"Muted {what}{whom}; `reveille alerts unmute {answer['id']}` ends it.")
 
 
 @client_command(group, "unmute")

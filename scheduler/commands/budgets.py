@@ -31,13 +31,17 @@ ACK_FIELDS: Columns = (("firing", "id"), ("is", "ack"), ("comes back", "deferred
 MAX_DIGITS = 18
 """The maximum digits of a limit; the database cannot store a larger one."""
 
+LIMIT_FIELDS = {
+    "max_tokens_per_day": "--tokens-per-day",
+    "max_invocations_per_hour": "--invocations-per-hour",
+}
 TokensPerDay = Annotated[str | None, typer.Option(metavar="N|none", help="Maximum tokens per day.")]
 InvocationsPerHour = Annotated[str | None, typer.Option(metavar="N|none", help="Maximum invocations per hour.")]
 
 
 def register(app: typer.Typer, agents: typer.Typer) -> None:
     """Adds the commands to the root command and to the group of agents."""
-    client_command(agents, "budget")(agent_budget)
+    client_command(agents, "budget", LIMIT_FIELDS)(agent_budget)
     client_command(app, "ack")(ack)
 
 
@@ -76,11 +80,8 @@ def ack(
 
 def limits(tokens_per_day: str | None, invocations_per_hour: str | None) -> dict[str, int | None]:
     """Returns the fields that a PATCH sets."""
-    given = {
-        "max_tokens_per_day": ("--tokens-per-day", tokens_per_day),
-        "max_invocations_per_hour": ("--invocations-per-hour", invocations_per_hour),
-    }
-    return {field: _limit(option, text) for field, (option, text) in given.items() if text is not None}
+    given = zip(LIMIT_FIELDS.items(), (tokens_per_day, invocations_per_hour), strict=True)
+    return {field: _limit(option, text) for (field, option), text in given if text is not None}
 
 
 def _limit(option: str, text: str) -> int | None:

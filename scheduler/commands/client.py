@@ -35,6 +35,7 @@ PAGE = 100
 """The page size of listings."""
 ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 """What the system's own messages begin with."""
+PLACE_IN_LIST = re.compile(r"(\.\d+)+$")
 LOCAL = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 """Hosts that are never reached through a proxy, whatever HTTP_PROXY says."""
 
@@ -74,6 +75,8 @@ class Client:
         self._has_key = bool(key)
         self._timeout = timeout
         self._errors: Sequence[Mapping[str, str]] = []
+        self.options: dict[str, str] = {}
+        """The command's option for each field of its request: what errors name."""
         try:
             self._http = httpx.Client(
                 base_url=f"{url}/api/v1", headers=headers, timeout=timeout, mounts=dict.fromkeys(LOCAL)
@@ -216,13 +219,23 @@ class Client:
             kind = Unreachable if status in AWAY else ReveilleError
             return kind(f"{self.url} answered {status}, which is not a Reveille response; check the address.")
         field = problem.get("field")
-        if isinstance(field, str) and field not in text:
-            text = f"{field}: {text}"
+        text = _in_options(text, field if isinstance(field, str) else "", self.options)
         if status == HTTPStatus.UNAUTHORIZED and not self._has_key:
             text = "An API key is required: pass one with --key or REVEILLE_API_KEY."
         elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             text = f"{text} {_REMEDY}"
         return _ERRORS.get(status, ReveilleError)(text)
+
+
+def _in_options(text: str, field: str, options: Mapping[str, str]) -> str:
+    """Names the invalid field, as the option that sets it where the command has one."""
+    spelled = {name.rpartition(".")[2]: flag for name, flag in options.items() if "_" in name.rpartition(".")[2]}
+    if spelled:
+        one = rf"(?<![\w.-])(?:[a-z_]+\.)?({'|'.join(map(re.escape, spelled))})(?![\w-])"
+        text = re.sub(one, lambda found: spelled[found[1]], text)
+    name = options.get(PLACE_IN_LIST.sub("", field), field)
+    text = text if name == field else text.removeprefix(f"{field}: ")
+    return text if name in text else f"{name}: {text}"
 
 
 def _is_address(url: str) -> bool:

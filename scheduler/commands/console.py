@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_args
 
 import typer
+from typer.models import OptionInfo
 
 from scheduler.commands.exits import UsageFault, print_error, printable
 from scheduler.commands.lookup import checked_id, tenant_id
@@ -101,8 +102,13 @@ def confirm(question: str, *, yes: bool) -> None:
     typer.confirm(printable(question), abort=True, err=True)
 
 
-def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
-    """Registers a command of the console client. It receives a Console made from the shared options."""
+def client_command(
+    group: typer.Typer, name: str, fields: Mapping[str, str] | None = None
+) -> Callable[[Command[P]], Command[P]]:
+    """Registers a command of the console client. It receives a Console made from the shared options.
+
+    `fields` has the option for each field of the request that is not called like its option.
+    """
 
     def register(function: Command[P]) -> Command[P]:
         def command(
@@ -116,6 +122,7 @@ def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Comm
             **own: Any,
         ) -> None:
             with connect(url, key, tenant) as client:
+                client.options |= options
                 try:
                     function(Console(client, as_json, View(wide, utc)), **own)  # type: ignore[call-arg]
                 except (KeyError, TypeError, AttributeError) as error:
@@ -126,11 +133,22 @@ def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Comm
 
         command.__doc__ = function.__doc__
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        options = {field: flag for each in own for field, flag in _fields_of(each)} | {**(fields or {})}
         command.__signature__ = inspect.Signature([*own, *_SHARED])  # type: ignore[attr-defined]
         group.command(name)(command)
         return function
 
     return register
+
+
+def _fields_of(each: inspect.Parameter) -> Iterator[tuple[str, str]]:
+    """Yields the names that a field has if it is called like this parameter or its option, and the option."""
+    for option in get_args(each.annotation)[1:]:
+        if isinstance(option, OptionInfo):
+            flag = next((given for given in option.param_decls or () if given.startswith("--")), None)
+            flag = (flag or "--" + each.name.replace("_", "-")).partition("/")[0]
+            yield each.name, flag
+            yield flag[2:].replace("-", "_"), flag
 
 
 class UnexpectedResponse(ReveilleError):

@@ -102,7 +102,7 @@ edited(channels, CHANNEL)
 deleted(channels, CHANNEL)
 
 
-@client_command(users, "create")
+@client_command(users, "create", {"external_ids": "--on"})
 def create_user(
     console: Console,
     name: Annotated[str, typer.Argument(help="Unique in the tenant.")],
@@ -121,7 +121,7 @@ def create_user(
     console.details(console.client.post("users", body=body), USER_FIELDS)
 
 
-@client_command(messages, "send")
+@client_command(messages, "send", {"from": "--from-user"})
 def send(
     console: Console,
     agent: refs.Agent,
@@ -215,7 +215,7 @@ def show_session(
     console.listing(path, MESSAGE_COLUMNS, "messages", limit=limit, after=after, query=query)
 
 
-@client_command(channels, "create")
+@client_command(channels, "create", {"secrets": "--secret"})
 def create_channel(
     console: Console,
     agent: refs.Agent,

@@ -57,7 +57,7 @@ def list_keys(console: Console, limit: Limit = 50, after: After = None) -> None:
 shown(group, KEY)
 
 
-@client_command(group, "create")
+@client_command(group, "create", {"scopes": "--scope"})
 def create(
     console: Console,
     name: Annotated[str, typer.Argument(help="Its purpose, shown in the audit trail.")],

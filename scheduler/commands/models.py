@@ -60,7 +60,7 @@ for add in (listed, shown, edited, deleted):
     add(group, MODEL)
 
 
-@client_command(group, "create")
+@client_command(group, "create", {"key": "--model-key"})
 def create(
     console: Console,
     name: Annotated[str, typer.Argument(help="Unique in the tenant.")],

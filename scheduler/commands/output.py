@@ -14,11 +14,13 @@ from typing import Any
 import typer
 
 from scheduler.commands.exits import print_error, printable
+from scheduler.domain.text import ENDS
 
 Columns = Sequence[tuple[str, str]]
 """The heading and dotted path of each column, e.g. `("RUNTIME", "runtime.kind")`."""
 
 NOTHING = "-"
+ENDED_BY = "paused_note"
 FOLDABLE = ("ADVICE", "DETAIL", "ERROR", "NOTE", "REASON", "SCOPES", "SUMMARY", "TEXT", "TITLE", "WHAT TO DO")
 """Columns of free text, which may wrap when the terminal is narrow."""
 FOLDED_WIDTH = 20
@@ -50,6 +52,8 @@ class View:
         """Formats a field of a result on one line."""
         if isinstance(value, str) and _TIMES.fullmatch(path) and _MOMENT.fullmatch(value):
             return self.time(value)
+        if path == ENDED_BY and isinstance(value, str):
+            return _one_line(ENDS.get(value, value))
         return _one_line(cell(value))
 
     def time(self, text: str) -> str:

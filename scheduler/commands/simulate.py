@@ -32,7 +32,7 @@ CHANGE_COLUMNS: Columns = (("AT", "at"), ("TRIGGER", "trigger"), ("SLOTS", "slot
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the root command."""
-    client_command(app, "simulate")(simulate)
+    client_command(app, "simulate", {"rates": "--rate", "run_seconds": "--run"})(simulate)
 
 
 def simulate(

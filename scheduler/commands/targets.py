@@ -50,7 +50,7 @@ def list_targets(console: Console, agent: refs.Agent, limit: Limit = 50, after: 
 shown(group, TARGET)
 
 
-@client_command(group, "add")
+@client_command(group, "add", {"url": "--target-url"})
 def add(
     console: Console,
     agent: refs.Agent,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scheduler.commands import refs
-from scheduler.commands.budgets import InvocationsPerHour, TokensPerDay, limits
+from scheduler.commands.budgets import LIMIT_FIELDS, InvocationsPerHour, TokensPerDay, limits
 from scheduler.commands.console import Console, client_command
 from scheduler.commands.edits import Resource, deleted, edited, listed, shown
 from scheduler.commands.lookup import tenant_id
@@ -74,7 +74,7 @@ def create(
 edited(group, TENANT)
 
 
-@client_command(group, "budget")
+@client_command(group, "budget", LIMIT_FIELDS)
 def budget(
     console: Console,
     owner: refs.Tenant,

@@ -73,6 +73,7 @@ def try_now(
         answer = console.client.post("triggers", trigger_id(console.client, trigger), "try")
     else:
         kind_name, shape = given.shape(kind, config, own, given.options_of_kinds())
+        given.name_options(console, kind_name, config, own)
         answer = console.client.post("triggers", "try", body={"type": kind_name, "config": shape})
     console.details(answer, TRIAL_FIELDS)
 

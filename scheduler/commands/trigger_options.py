@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
@@ -19,6 +19,7 @@ from scheduler.domain import local_time
 from scheduler.triggers.options import Option
 
 if TYPE_CHECKING:
+    from scheduler.commands.console import Console
     from scheduler.manage.trigger_spec import SettableField
 
 READ_AS: Mapping[object, tuple[Literal["text", "flag", "duration", "number"], str | None]] = {
@@ -118,6 +119,24 @@ def put_options(whole: dict[str, Any], chosen: str, own: Mapping[str, Any], kind
             raise UsageFault(f"{flag} cannot be used with {chosen}.")
         _put(whole, allowed[flag], value)
     return whole
+
+
+def name_options(console: Console, kind: str, config: str | None, own: Mapping[str, Any]) -> None:
+    """Lets errors name the options of the kind, unless its config was given as JSON."""
+    console.client.options["type"] = "--type"
+    if config is None:
+        console.client.options |= fields_of(options_of_kinds().get(kind, ()), own, "config.")
+
+
+def fields_of(options: Iterable[Option], own: Mapping[str, Any], under: str = "") -> dict[str, str]:
+    """Returns the option for each field below `under`. Of several options for one, the one that was given counts."""
+    ordered = sorted(options, key=lambda option: option.flag in own)
+    return {under + option.field: _with_unit(option) for option in ordered}
+
+
+def _with_unit(option: Option) -> str:
+    units = {1: "in seconds", 60: "in minutes"}
+    return f"{option.flag} ({units[option.unit_seconds]})" if option.reads == "duration" else option.flag
 
 
 def default_name(kind_name: str, config: Mapping[str, Any], own: Mapping[str, Any], kinds: Kinds) -> str:

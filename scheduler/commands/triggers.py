@@ -102,6 +102,8 @@ def add(
     flags = {option.flag for option in common["any trigger"]}
     of_kind = {flag: value for flag, value in own.items() if flag not in flags}
     kind_name, shape = given.shape(kind, config, of_kind, kinds)
+    given.name_options(console, kind_name, config, own)
+    console.client.options |= given.fields_of(common["any trigger"], own)
     body: dict[str, Any] = {
         "name": name or given.default_name(kind_name, shape, of_kind, kinds),
         "type": kind_name,
@@ -205,6 +207,7 @@ def preview(
         timezone = own.get("--timezone")
         asked = {flag: value for flag, value in own.items() if flag != "--timezone"}
         kind_name, shape = given.shape(kind, config, asked, given.options_of_kinds())
+        given.name_options(console, kind_name, config, own)
         body = {"type": kind_name, "config": shape, "timezone": timezone, "after": after, "count": count}
         answer = console.client.post("triggers", "preview", body=body)
     _show_preview(console, answer)

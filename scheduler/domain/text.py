@@ -29,6 +29,14 @@ MAX_LINE_CHARS = 2_000
 CONTEXT = 2
 MARK = "… (cut)"
 
+ENDS = {
+    "max_fires": "it reached its maximum of firings",
+    "expired": "its time is over",
+    "finished": "its last run is over",
+    "resolved": "its focus is resolved",
+}
+"""What the note of a trigger that ended by itself says."""
+
 _HEAD = re.compile(r"([-+])(\d+)(?=[ ,])")
 
 

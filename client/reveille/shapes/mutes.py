@@ -11,7 +11,9 @@ from typing import TypedDict
 class MuteOut(TypedDict):
     id: str
     rule: str | None
+    subject_kind: str | None
     subject_id: str | None
+    subject_name: str | None
     until: str | None
     note: str | None
     created_by: str

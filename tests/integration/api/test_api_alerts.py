@@ -44,6 +44,27 @@ def test_alerts_are_listed_muted_and_shown_by_a_badge(api: Api) -> None:
     assert api.get("/alerts/mutes")["items"] == []
 
 
+def test_mutes_show_whom_they_mute_by_name(api: Api) -> None:
+    agent = api.agent("ada")["id"]
+    trigger = api.trigger(agent, name="tick")["id"]
+    tenant = api.get("/tenants")["items"][0]["id"]
+    for subject in (agent, trigger, tenant, "00000000-0000-0000-0000-000000000000"):
+        api.post("/alerts/mutes", {"subject_id": subject})
+    api.post("/alerts/mutes", {"rule": "agent_asleep"})
+    api.delete(f"/agents/{agent}")
+    muted = [(each["subject_kind"], each["subject_name"]) for each in api.get("/alerts/mutes")["items"]]
+    assert muted == [
+        (None, None),
+        ("service", "the service"),
+        ("tenant", "default"),
+        ("trigger", "ada/tick"),
+        ("agent", "ada"),
+    ]
+    page = signed_in(api).get("/alerts")
+    assert [f">{name}</bdi></a>" in page for name in ("ada", "ada/tick")] == [True, True]
+    assert agent not in page.replace(f"/agents/{agent}", "")
+
+
 def test_a_page_without_alerts_says_when_one_opens_and_who_is_told(api: Api) -> None:
     page = signed_in(api).get("/alerts")
     assert "No alert is open" in page

@@ -97,8 +97,11 @@ def test_models_tenants_channels_mutes_and_keys(shell: Shell, agent: str, name: 
     shell("channels", "create", agent, name, "--kind", "discord", "--secret", f"public_key={key}")
     assert shell.json("channels", "edit", name, "--set", "is_enabled=false")["is_enabled"] is False
     shell("channels", "delete", name, "--yes")
-    mute = shell.json("alerts", "mute", "--agent", agent, "--rule", "agent_asleep")["id"]
-    assert mute in shell("alerts", "mutes")
+    said = shell("alerts", "mute", "--agent", agent, "--rule", "agent_asleep")
+    assert said.startswith(f"Muted agent_asleep of {agent}; ")
+    (mute,) = [each["id"] for each in shell.json("alerts", "mutes")["items"] if each["subject_name"] == agent]
+    assert mute in said
+    assert agent in shell("alerts", "mutes")
     shell("alerts", "unmute", mute)
     made = shell.json("keys", "create", name, "--scope", f"agent:{agent}", "--expires-at", "2099-01-01")
     assert made["scopes"] == [f"agent:{shell.json('agents', 'show', agent)['id']}"]
