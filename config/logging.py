@@ -72,10 +72,10 @@ class Repeats:
 
 def configure_logging(level: str, *, as_json: bool = False, stream: TextIO | None = None) -> None:
     """Sends all logs of this process from `level` (a name such as INFO) on to `stream`, by default stderr."""
-    out = stream or sys.stderr
     make_line = _json_line if as_json else str
 
     def write(message: Message) -> None:
+        out = stream or sys.stderr  # it may have been replaced since, and the former one closed
         out.write(redact(make_line(message)))
         out.flush()
 
@@ -86,7 +86,7 @@ def configure_logging(level: str, *, as_json: bool = False, stream: TextIO | Non
         level=level,
         format=_human,
         filter=None if as_json else Repeats(),
-        colorize=out.isatty() and not as_json,
+        colorize=(stream or sys.stderr).isatty() and not as_json,
         diagnose=False,
         backtrace=False,
     )

@@ -51,7 +51,7 @@ class PeriodFiguresOut(SpentOut):
 
     firings: int
     wakes: int
-    failures: int = Field(description="Wakes that ended `dead`.")
+    failures: int = Field(description="Wakes that failed, that is ended `dead`.")
     skipped: int = Field(description="Invocations that woke nobody, as their agent or model was missing.")
 
 

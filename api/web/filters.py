@@ -14,7 +14,7 @@ from api.web.zones import zone_names
 from scheduler.domain.clock import Clock
 from scheduler.domain.context.safe_text import pretty_if_json
 from scheduler.domain.local_time import spell_duration
-from scheduler.domain.text import ENDS
+from scheduler.domain.text import ENDS, STATE_WORDS
 from scheduler.triggers.registry import in_words
 from scheduler.triggers.zones import load_zone
 
@@ -30,7 +30,8 @@ def install(app: Flask, clock_of: Clock) -> None:
 
     filters = {"when": when, "clock": clock, "span": span, "size": size, "pretty": pretty, "short": short}
     app.jinja_env.filters.update(filters, is_local=is_local, indented=pretty_if_json, in_rows=in_rows)
-    app.jinja_env.globals.update(zone_names=zone_names, in_words=in_words, ends_of_triggers=ENDS)
+    app.jinja_env.globals.update(zone_names=zone_names, in_words=in_words)
+    app.jinja_env.globals.update(ends_of_triggers=ENDS, words_of_states=STATE_WORDS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -46,7 +47,8 @@ def time_tag(moment: datetime | str | None, zone: str, now: datetime) -> Markup:
         moment = datetime.fromisoformat(moment)
     local = moment.astimezone(_zone(zone))
     exact = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return Markup('<time tabindex="0" datetime="{}" title="{}"><span class="ago">{}</span> · {}</time>').format(
+    shown = '<time tabindex="0" datetime="{}" title="{}"><span class="ago">{}</span> · <span>{}</span></time>'
+    return Markup(shown).format(  # noqa: S704  # escapes what it formats
         exact,
         local.strftime("%a %d %b %Y %H:%M:%S %Z"),
         relative((moment - now).total_seconds()),

@@ -18,12 +18,16 @@ from scheduler.storage.faults import first_line
 from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.tables.alerts import Alert
 
-# What is open already stays open, but nothing opens before the service had time to catch up.
+# What is open already stays open, but nothing opens before the service had time to catch up: after an outage for the
+# rule's patience, and after a pause, such as the sleep of a machine, until the next check.
 FOUND = text("""
     INSERT INTO alerts (id, tenant_id, agent_id, rule, subject_kind, subject_id, subject_name, reason, advice)
     SELECT id, tenant_id, agent_id, rule, subject_kind, subject_id, subject_name, reason, advice
     FROM json_populate_recordset(CAST(NULL AS alerts), CAST(:rows AS json)) v
-    WHERE (SELECT since <= clock_timestamp() - make_interval(secs => :patience) FROM watch) OR EXISTS (
+    WHERE (
+        SELECT since <= clock_timestamp() - make_interval(secs => :patience) AND (:patience = 0 OR NOT is_returning)
+        FROM watch
+    ) OR EXISTS (
         SELECT FROM alerts o WHERE o.rule = v.rule AND o.subject_id = v.subject_id AND o.closed_at IS NULL)
     ON CONFLICT (rule, subject_id) WHERE closed_at IS NULL DO UPDATE SET
         looks = alerts.looks + 1, seen_at = clock_timestamp(), reason = excluded.reason,
@@ -38,6 +42,8 @@ LOOK = text("""
     UPDATE watch w SET looked_at = clock_timestamp(),
         since = CASE WHEN looked_at > clock_timestamp() - make_interval(secs => :gap) THEN since
             ELSE clock_timestamp() END,
+        is_returning = NOT is_returning
+            AND coalesce(looked_at <= clock_timestamp() - make_interval(secs => :pause), false),
         drift_looked_at = CASE WHEN seldom.is_due THEN clock_timestamp() ELSE drift_looked_at END,
         last_pass_at = greatest(last_pass_at, (SELECT max(p.last_pass_at) FROM scheduler_processes p)),
         last_heartbeat_at = greatest(last_heartbeat_at, (SELECT max(last_heartbeat) FROM procrastinate_workers))
@@ -53,6 +59,8 @@ LEASE_SECONDS = 12.0
 """How long after one process's check the others skip theirs: less than the interval."""
 OUTAGE_SECONDS = 16.0
 """How long nobody checked when all processes, or the database, were down: a little more than the interval."""
+PAUSE_SECONDS = OUTAGE_SECONDS
+"""How late a check is after a pause of all processes. Workers report again before the next check."""
 LONGEST_GAP_SECONDS = 60.0
 """Between two checks of one process that never stopped, but was slow. Beyond that the machine slept."""
 
@@ -81,7 +89,7 @@ class Watch:
         with self._db.begin() as conn:
             if not try_lock(conn, AdvisoryLock.WATCH):
                 return
-            looked = conn.execute(LOOK, {"every": self._every, "gap": gap}).one_or_none()
+            looked = conn.execute(LOOK, {"every": self._every, "gap": gap, "pause": PAUSE_SECONDS}).one_or_none()
             if looked is None:
                 return
             for rule in self._rules:

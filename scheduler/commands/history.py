@@ -15,7 +15,8 @@ from scheduler.commands.exits import UsageFault
 from scheduler.commands.lookup import agent_id, agent_names, checked_id, name_among, trigger_id
 from scheduler.commands.output import Columns, say, show_block, show_json
 from scheduler.commands.trigger_options import read_text
-from scheduler.domain.model import FiringState, InvocationState
+from scheduler.domain.model import InvocationState
+from scheduler.domain.text import STATE_WORDS
 
 firings = typer.Typer(help="Show firings; lists them by default.", cls=refs.DefaultsToList)
 invocations = typer.Typer(help="List and manage invocations.")
@@ -111,7 +112,7 @@ def list_firings(
     console: Console,
     agent: refs.OfAgent = None,
     trigger: refs.OfTrigger = None,
-    state: Annotated[FiringState | None, typer.Option(help="Only in this state.")] = None,
+    state: refs.StateOfFirings = None,
     since: refs.Since = None,
     until: refs.Until = None,
     limit: Limit = 50,
@@ -194,7 +195,7 @@ def list_invocations(
     console: Console,
     agent: refs.OfAgent = None,
     trigger: refs.OfTrigger = None,
-    state: Annotated[InvocationState | None, typer.Option(help="Only in this state.")] = None,
+    state: refs.StateOfInvocations = None,
     error: Annotated[str | None, typer.Option(help="With this text in the error or the reason.")] = None,
     since: refs.Since = None,
     until: refs.Until = None,
@@ -254,7 +255,7 @@ def complete(
     said = {"reply": read_text("--reply", reply)} if reply is not None else {"error": read_text("--error", error)}
     body = {"attempt": console.client.get("invocations", chosen)["attempt"], **said}
     answer = console.client.post("invocations", chosen, "complete", body=body)
-    console.done(answer, f"Invocation {answer['id']} is {answer['state']}.")
+    console.done(answer, f"Invocation {answer['id']} is {STATE_WORDS.get(answer['state'], answer['state'])}.")
 
 
 def _invocation_id(console: Console, text: str) -> str:

@@ -14,13 +14,12 @@ from typing import Any
 import typer
 
 from scheduler.commands.exits import print_error, printable
-from scheduler.domain.text import ENDS
+from scheduler.domain.text import ENDS, STATE_WORDS
 
 Columns = Sequence[tuple[str, str]]
 """The heading and dotted path of each column, e.g. `("RUNTIME", "runtime.kind")`."""
 
 NOTHING = "-"
-ENDED_BY = "paused_note"
 FOLDABLE = ("ADVICE", "DETAIL", "ERROR", "NOTE", "REASON", "SCOPES", "SUMMARY", "TEXT", "TITLE", "WHAT TO DO")
 """Columns of free text, which may wrap when the terminal is narrow."""
 FOLDED_WIDTH = 20
@@ -31,6 +30,8 @@ SPARE_DIGITS = 2
 """Characters added to short ids, so that an id created a moment later differs too."""
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_WORDS = {"state": STATE_WORDS, "paused_note": ENDS}
+"""What people read for the API's values of a field."""
 _TIMES = re.compile(r"(?:.*\.)?(?:.*_)?(?:at|until|scheduled_for)")
 _IDS = re.compile(r"(?:.*\.)?(?:.*_)?id")
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -52,8 +53,9 @@ class View:
         """Formats a field of a result on one line."""
         if isinstance(value, str) and _TIMES.fullmatch(path) and _MOMENT.fullmatch(value):
             return self.time(value)
-        if path == ENDED_BY and isinstance(value, str):
-            return _one_line(ENDS.get(value, value))
+        words = _WORDS.get(path.rpartition(".")[2], {})
+        if isinstance(value, str) and value in words:
+            return words[value]
         return _one_line(cell(value))
 
     def time(self, text: str) -> str:

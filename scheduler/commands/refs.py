@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,8 @@ from typer.core import TyperGroup
 from scheduler.commands.console import connect
 from scheduler.commands.exits import UsageFault
 from scheduler.commands.trigger_options import read_text
+from scheduler.domain.model import FiringState, InvocationState
+from scheduler.domain.text import STATE_WORDS
 
 if TYPE_CHECKING:
     from scheduler.commands.client import Client
@@ -132,6 +135,28 @@ IdempotencyKey = Annotated[
     str | None,
     typer.Option("--idempotency-key", metavar="KEY", help="An idempotency key: repeating it has no effect."),
 ]
+
+
+def _state(states: type[StrEnum]) -> Any:
+    words = {STATE_WORDS.get(each, each): each for each in states}
+
+    def read(text: str) -> StrEnum:
+        found = words.get(text) or next((each for each in states if each == text), None)
+        if found is None:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(words)}.")
+        return found
+
+    return typer.Option(
+        "--state",
+        metavar="|".join(words),
+        parser=read,
+        help="Only in this state.",
+        autocompletion=lambda: [*words],
+    )
+
+
+StateOfFirings = Annotated[FiringState | None, _state(FiringState)]
+StateOfInvocations = Annotated[InvocationState | None, _state(InvocationState)]
 
 Set = Annotated[
     list[str] | None,

@@ -22,6 +22,7 @@ from scheduler.commands.exits import Unreachable, print_error
 from scheduler.commands.lookup import agent_id, agent_names, name_among, trigger_id
 from scheduler.commands.output import say, show_json
 from scheduler.domain.errors import DatabaseUnavailable, NotFound, ReveilleError, Unauthorized
+from scheduler.domain.text import STATE_WORDS
 
 if TYPE_CHECKING:
     from scheduler.commands.client import Client
@@ -184,7 +185,7 @@ def _show_all(console: Console, rows: list[Item]) -> None:
         ):
             asked += 1
             said = _said(console.client.get("invocations", row["id"]))
-        word = "fired" if row["kind"] == "firing" else row["state"]
+        word = "fired" if row["kind"] == "firing" else STATE_WORDS.get(row["state"], row["state"])
         id_ = row["id"][:SHORT_ID] if console.view.fits else row["id"]
         line = f"{console.view.time(_time(row))}  {word:<9}  {id_}  {what}  {said or ''}".rstrip()
         say(line.partition("\n")[0])

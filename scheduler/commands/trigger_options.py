@@ -31,6 +31,7 @@ READ_AS: Mapping[object, tuple[Literal["text", "flag", "duration", "number"], st
 """How an option is read for a field of each type, and what its help calls the value."""
 DEFAULT_COOLDOWN = 60.0
 """In seconds; the API's own default."""
+MINUTE = 60.0
 MAX_NAMED = 60
 """The longest option value that becomes part of a trigger's name."""
 
@@ -135,8 +136,8 @@ def fields_of(options: Iterable[Option], own: Mapping[str, Any], under: str = ""
 
 
 def _with_unit(option: Option) -> str:
-    units = {1: "in seconds", 60: "in minutes"}
-    return f"{option.flag} ({units[option.unit_seconds]})" if option.reads == "duration" else option.flag
+    unit = "minutes" if option.unit_seconds == MINUTE else "seconds"
+    return f"{option.flag} (in {unit})" if option.reads == "duration" else option.flag
 
 
 def default_name(kind_name: str, config: Mapping[str, Any], own: Mapping[str, Any], kinds: Kinds) -> str:

@@ -29,6 +29,8 @@ MAX_LINE_CHARS = 2_000
 CONTEXT = 2
 MARK = "… (cut)"
 
+STATE_WORDS = {"dead": "failed"}
+"""What people read for a state whose value in the API is no everyday word."""
 ENDS = {
     "max_fires": "it reached its maximum of firings",
     "expired": "its time is over",

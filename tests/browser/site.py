@@ -51,6 +51,11 @@ class Site:
         """Checks that the page itself does not scroll sideways."""
         assert self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), self.page.url
 
+    def check_tables(self) -> None:
+        """Checks that no table is wider than its frame."""
+        cut = "each => each.filter(it => it.scrollWidth > it.clientWidth + 1).map(it => it.ariaLabel)"
+        assert self.page.locator(".scroll").evaluate_all(cut) == [], self.page.url
+
     def _note(self, message: ConsoleMessage) -> None:
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)

@@ -10,6 +10,7 @@ from playwright.sync_api import ViewportSize, expect
 
 from api.web import PAGES
 from scheduler.triggers.registry import OFFERED
+from tests.browser import sample_data, screenshots
 from tests.browser.site import Site
 from tests.browser.strange_names import KINDS, LONG, play
 from tests.support.database import change
@@ -24,6 +25,7 @@ NO_PAGES = {
 }
 MARKUP_AS_TEXT = re.compile("</?(time|span|svg|path|abbr|a|td|tr|th|button|form|input) ?")
 PHONE: ViewportSize = {"width": 360, "height": 740}
+TABLET: ViewportSize = {"width": 768, "height": 1024}
 DESK: ViewportSize = {"width": 1280, "height": 800}
 
 
@@ -87,6 +89,27 @@ def test_every_page_that_is_full_of_strange_names(site: Site) -> None:
     site.sign_in()
     for path in paths(ids):
         check(site, path)
+
+
+def test_no_table_is_cut_on_a_desk_or_a_tablet(site: Site) -> None:
+    sample_data.play(site.api)
+    site.sign_in()
+    for _, path in screenshots.pages(site.api):
+        site.open(path)
+        for size in (DESK, TABLET):
+            site.page.set_viewport_size(size)
+            site.check_width()
+            site.check_tables()
+
+
+def test_the_cells_of_figures_fill_their_frame_on_a_phone(site: Site) -> None:
+    site.sign_in()
+    site.page.set_viewport_size({"width": 390, "height": 800})
+    site.open("/insights")
+    frame, *cells = site.page.locator(".vitals").evaluate(
+        "it => [it, ...it.children].map(each => each.clientWidth * each.clientHeight)"
+    )
+    assert sum(cells) > 0.95 * frame
 
 
 def test_the_pages_between_a_session_and_the_next(site: Site) -> None:

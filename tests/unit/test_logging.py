@@ -132,3 +132,16 @@ def test_no_variable_of_a_failing_frame_is_shown(stream: io.StringIO, as_json: b
 )
 def test_what_looks_like_a_secret_is_masked(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+def test_stderr_that_was_replaced_and_closed_gets_no_more_lines(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = io.StringIO()
+    monkeypatch.setattr("sys.stderr", first)
+    configure_logging("INFO")
+    first.close()
+    monkeypatch.setattr("sys.stderr", stream)
+    logger.info("woken")
+    assert stream.getvalue().endswith("woken\n")
+    assert "Logging error" not in stream.getvalue()

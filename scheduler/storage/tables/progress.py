@@ -108,6 +108,8 @@ class WatchState(Base):
     since: Mapped[datetime] = mapped_column(server_default=NOW)
     """When somebody began to look without a gap."""
     looked_at: Mapped[datetime | None]
+    is_returning: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether the latest check came late, as after a machine's sleep, and the one before did not."""
     drift_looked_at: Mapped[datetime | None]
     last_pass_at: Mapped[datetime | None]
     """Of any scheduler, even one that has signed off."""

@@ -74,6 +74,32 @@ def test_checks_that_are_slow_still_find_it(db: Database) -> None:
     assert open_rules(db) == {"scheduler_stale", "worker_stale"}
 
 
+@pytest.mark.parametrize("asleep_for", [17, 31, 45, 59, 61, 7200])
+def test_a_machine_that_slept_is_no_lack_of_workers(db: Database, asleep_for: float) -> None:
+    watch = run_well(db)
+    overdue(db)
+    for _ in range(2):
+        pass_time(db, asleep_for)
+        change(db, "UPDATE invocations SET due_at = now() - interval '70 seconds'")
+        watch.look()  # before the worker of the same machine has reported again
+        assert open_rules(db) == set()
+        change(db, "UPDATE watch SET last_pass_at = now(), last_heartbeat_at = now()")
+        change(db, "UPDATE invocations SET due_at = now() + interval '1 hour'")
+        pass_time(db, 15)
+        watch.look()
+        assert open_rules(db) == set()
+
+
+def test_workers_that_do_not_return_from_a_pause_are_missed(db: Database) -> None:
+    watch = run_well(db)
+    pass_time(db, 45)
+    watch.look()
+    assert open_rules(db) == set()
+    pass_time(db, 15)
+    watch.look()
+    assert open_rules(db) == {"scheduler_stale", "worker_stale"}
+
+
 def test_a_process_that_starts_beside_others_changes_nothing(db: Database) -> None:
     run_well(db)
     for _ in range(4):
@@ -85,8 +111,9 @@ def test_a_process_that_starts_beside_others_changes_nothing(db: Database) -> No
 def test_what_was_open_stays_open_over_a_restart(db: Database) -> None:
     add_target(db, make_agent(db, "other"))
     watch = run_well(db)
-    pass_time(db, 45)
-    watch.look()
+    for _ in range(3):
+        pass_time(db, 15)
+        watch.look()
     pass_time(db, 100)
     Watch(db).look()
     assert open_rules(db) == {"scheduler_stale", "worker_stale"}
@@ -104,7 +131,10 @@ def test_what_was_due_meanwhile_has_a_minute(db: Database, make: Callable[[Datab
         change(db, "UPDATE watch SET last_pass_at = now(), last_heartbeat_at = now()")
         assert open_rules(db) == set()
         pass_time(db, 11)
-    pass_time(db, 20)
+    for _ in range(2):
+        change(db, "UPDATE watch SET last_pass_at = now(), last_heartbeat_at = now()")
+        returned.look()
+        pass_time(db, 15)
     change(db, "UPDATE watch SET last_pass_at = now(), last_heartbeat_at = now()")
     returned.look()
     assert len(open_rules(db)) == 1

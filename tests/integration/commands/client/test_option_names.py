@@ -21,7 +21,7 @@ REFUSED = {
     "tenants create t-{agent} --timezone Nowhere": "--timezone",
     "keys create k-{agent} --scope nothing": "--scope",
     "targets add {agent} t --kind slack --target-url ftp://a.example": "--target-url",
-    "channels create {agent} c --kind slack --secret nothing=1": "--secret",
+    "channels create {agent} c --kind slack --secret nothing=1": "--secret signing_secret",
     "agents heartbeat {agent} --every 1s": "--every",
     "agents heartbeat {agent} --every 1h --between noon": "--between",
     "alerts mute --rule nothing": "--rule",
@@ -35,10 +35,10 @@ REFUSED = {
 def test_an_error_names_the_option(shell: Shell, agent: str, typed: str, option: str) -> None:
     shell(*(word.format(agent=agent) for word in typed.split()), code=ExitCode.USAGE)
     assert option in shell.err
-    assert "_" not in shell.err.replace(agent, "")
+    assert not any(word in shell.err for word in ("config.", "runtime.", "interval_min", "dedup_delay"))
 
 
-def test_a_field_given_as_json_is_named_as_in_the_api(shell: Shell, agent: str) -> None:
+def test_a_field_of_json_is_named_after_its_option(shell: Shell, agent: str) -> None:
     shell(
         "triggers",
         "add",
@@ -51,4 +51,4 @@ def test_a_field_given_as_json_is_named_as_in_the_api(shell: Shell, agent: str) 
         '{"expr": "*"}',
         code=ExitCode.USAGE,
     )
-    assert "config.expr" in shell.err
+    assert "--config expr" in shell.err
