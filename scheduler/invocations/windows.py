@@ -92,7 +92,7 @@ HOLD = text("""
 """)
 
 RELEASE = freeing("""
-    agent_id = :agent_id AND state IN ('collecting', 'retrying')
+    agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state IN ('collecting', 'retrying')
         AND due_at IS NULL AND held_reason = ANY(CAST(:reasons AS text[]))
 """)
 
@@ -208,10 +208,16 @@ def release_window(conn: Connection, agent_id: UUID, reasons: Collection[HeldRea
 
     Call it after the statement that ended the reason (e.g. `is_paused = false`), in the same transaction.
     """
-    released = conn.execute(RELEASE, {"agent_id": agent_id, "reasons": [str(reason) for reason in reasons]})
-    if released.rowcount:
+    return release_windows(conn, [agent_id], reasons) > 0
+
+
+def release_windows(conn: Connection, agent_ids: Sequence[UUID], reasons: Collection[HeldReason]) -> int:
+    """Releases the windows of several agents as `release_window` does; returns how many."""
+    values = {"agent_ids": uuid_array(agent_ids), "reasons": [str(reason) for reason in reasons]}
+    released = conn.execute(RELEASE, values).rowcount
+    if released:
         notify(conn)
-    return released.rowcount > 0
+    return released
 
 
 def _decide(conn: Connection, due: Sequence[DueWindow]) -> _Plan:

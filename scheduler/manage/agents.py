@@ -7,19 +7,27 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func
+from sqlalchemy import Connection
 
-from scheduler.domain.errors import Conflict
+from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.model import HeldReason
 from scheduler.invocations.budgets import BudgetState, free_agents_window, read_budget
 from scheduler.invocations.shortening import shorten_window
-from scheduler.invocations.windows import release_window
+from scheduler.invocations.windows import release_window, release_windows
 from scheduler.manage import agent_runtimes as runtimes
 from scheduler.manage.agent_remotes import McpServer, header_names, mcp_columns
 from scheduler.manage.row_errors import RowErrors
 from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
 from scheduler.runtimes.base import Operator, RuntimeConfig
-from scheduler.storage.agents import DUPLICATE, create_agents, get_agent, list_agents, taken_names, update_agent
+from scheduler.storage.agents import (
+    DUPLICATE,
+    create_agents,
+    delete_agents,
+    get_agent,
+    list_agents,
+    taken_names,
+    update_agent,
+)
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.engine import Database
@@ -144,13 +152,19 @@ class Agents:
 
     def delete(self, tenant_id: UUID, agent_id: UUID, *, actor: str) -> None:
         """Deletes an agent, its triggers and its keys. Recorded history stays; waiting firings are skipped."""
+        if not self.delete_all(tenant_id, [agent_id], actor=actor):
+            raise NotFound(f"There is no agent '{agent_id}'.")
+
+    def delete_all(self, tenant_id: UUID, agent_ids: Sequence[UUID], *, actor: str) -> int:
+        """Deletes many agents as `delete` does; any that are gone are left out. Returns how many were there."""
         with self._db.begin() as conn:
-            row = get_agent(conn, tenant_id, agent_id, lock=True)
-            update_agent(conn, agent_id, {"deleted_at": func.clock_timestamp()})
-            delete_agent_triggers(conn, agent_id, actor=actor)
-            revoke_agent_keys(conn, agent_id)
-            release_window(conn, agent_id, {HeldReason.PAUSED, HeldReason.BUDGET})
-            _audit(conn, "deleted", row, actor, name=row.name)
+            found = delete_agents(conn, tenant_id, agent_ids)
+            ids = [row.id for row in found]
+            delete_agent_triggers(conn, ids, actor=actor)
+            revoke_agent_keys(conn, ids)
+            release_windows(conn, ids, {HeldReason.PAUSED, HeldReason.BUDGET})
+            record_events(conn, [_event("deleted", row, actor, {"name": row.name}) for row in found])
+        return len(found)
 
     def pause(self, tenant_id: UUID, agent_id: UUID, *, actor: str, note: str | None = None) -> Agent:
         """Pauses an agent: its firings are recorded and wait. Pausing it again only changes the note."""
@@ -223,4 +237,8 @@ def _follow(conn: Connection, agent_id: UUID, changed: set[str]) -> None:
 
 
 def _audit(conn: Connection, verb: str, row: Agent, actor: str, **detail: object) -> None:
-    record_events(conn, [Event(f"agent.{verb}", row.tenant_id, row.id, row.id, actor, detail)])
+    record_events(conn, [_event(verb, row, actor, detail)])
+
+
+def _event(verb: str, row: Agent, actor: str, detail: dict[str, Any]) -> Event:
+    return Event(f"agent.{verb}", row.tenant_id, row.id, row.id, actor, detail)

@@ -10,7 +10,7 @@ from threading import BoundedSemaphore
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ARRAY, Connection, Uuid, any_, delete, func, insert, literal, select, update
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import Conflict, LimitReached, NotFound
@@ -112,10 +112,15 @@ class NotificationTargets:
 
     def delete(self, tenant_id: UUID, target_id: UUID, *, actor: str) -> None:
         """Deletes a target. Pending deliveries to it are dropped. Raises NotFound."""
+        if not self.delete_all(tenant_id, [target_id], actor=actor):
+            raise NotFound(f"There is no notification target '{target_id}'.")
+
+    def delete_all(self, tenant_id: UUID, target_ids: Sequence[UUID], *, actor: str) -> int:
+        """Deletes many targets as `delete` does; any that are gone are left out. Returns how many were there."""
         with self._db.begin() as conn:
-            row = get_target(conn, tenant_id, target_id, lock=True)
-            delete_target(conn, row.id)
-            _audit(conn, "deleted", row, actor)
+            found = delete_targets(conn, tenant_id, target_ids)
+            record_events(conn, [_event("deleted", row, actor) for row in found])
+        return len(found)
 
     def test(self, tenant_id: UUID, target_id: UUID) -> NotSent | None:
         """Sends one test immediately; returns None when it arrived. Raises NotFound, LimitReached."""
@@ -149,9 +154,12 @@ def _secret_of(spec: TargetSpec) -> str | None:
 
 
 def _audit(conn: Connection, verb: str, row: NotificationTarget, actor: str) -> None:
+    record_events(conn, [_event(verb, row, actor)])
+
+
+def _event(verb: str, row: NotificationTarget, actor: str) -> Event:
     detail = {"name": row.name, "kind": row.kind, "host": row.host}
-    action = f"notification_target.{verb}"
-    record_events(conn, [Event(action, row.tenant_id, row.id, row.agent_id, actor, detail)])
+    return Event(f"notification_target.{verb}", row.tenant_id, row.id, row.agent_id, actor, detail)
 
 
 def create_target(
@@ -194,6 +202,10 @@ def update_target(conn: Connection, target_id: UUID, values: Mapping[str, Any]) 
         return one_as(NotificationTarget, conn.execute(changed.returning(TARGETS)))
 
 
-def delete_target(conn: Connection, target_id: UUID) -> None:
-    """Deletes a target; pending deliveries to it are dropped."""
-    conn.execute(delete(NotificationTarget).where(NotificationTarget.id == target_id))
+def delete_targets(conn: Connection, tenant_id: UUID, target_ids: Sequence[UUID]) -> list[NotificationTarget]:
+    """Deletes a tenant's targets; pending deliveries to them are dropped. Returns those that were there."""
+    mine = (
+        NotificationTarget.id == any_(literal(list(target_ids), ARRAY(Uuid()))),
+        NotificationTarget.tenant_id == tenant_id,
+    )
+    return rows_as(NotificationTarget, conn.execute(delete(NotificationTarget).where(*mine).returning(TARGETS)))

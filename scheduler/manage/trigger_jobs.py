@@ -137,12 +137,12 @@ def lock_triggers_of(conn: Connection, where: str, values: Mapping[str, Any]) ->
     return rows_as(StoredTrigger, conn.execute(text(LOCK_TRIGGERS_OF.format(where=where)), values))
 
 
-def delete_agent_triggers(conn: Connection, agent_id: UUID, *, actor: str) -> int:
-    """Soft-deletes all triggers of an agent and their jobs; returns how many.
+def delete_agent_triggers(conn: Connection, agent_ids: Sequence[UUID], *, actor: str) -> int:
+    """Soft-deletes all triggers of agents and their jobs; returns how many.
 
-    Due slots are audited as skipped: with the agent gone nobody is woken.
+    Due slots are audited as skipped: with the agents gone nobody is woken.
     """
-    rows = lock_triggers_of(conn, "t.agent_id = :id", {"id": agent_id})
+    rows = lock_triggers_of(conn, "t.agent_id = ANY(CAST(:ids AS uuid[]))", {"ids": list(agent_ids)})
     skip_due(conn, rows, why="deleted", actor=actor)
     remove_triggers(conn, rows, actor=actor)
     return len(rows)

@@ -6,7 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, case, func, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Text,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.faults import refuse_duplicate
@@ -37,6 +51,18 @@ def get_agent(conn: Connection, tenant_id: UUID, agent_id: UUID, *, lock: bool =
     if row is None:
         raise NotFound(f"There is no agent '{agent_id}'.")
     return row
+
+
+def delete_agents(conn: Connection, tenant_id: UUID, agent_ids: Sequence[UUID]) -> list[Agent]:
+    """Locks and soft-deletes a tenant's agents; returns those that were there."""
+    mine = and_(Agent.id == any_(literal(list(agent_ids), ARRAY(Uuid()))), Agent.tenant_id == tenant_id)
+    there = select(Agent.id).where(mine, Agent.deleted_at.is_(None)).order_by(Agent.id).with_for_update()
+    ids = list(conn.scalars(there))
+    now = func.clock_timestamp()
+    gone = (
+        update(Agent).where(Agent.id == any_(literal(ids, ARRAY(Uuid())))).values(deleted_at=now, updated_at=now)
+    )
+    return rows_as(Agent, conn.execute(gone.returning(AGENTS)))
 
 
 def list_agents(

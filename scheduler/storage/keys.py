@@ -187,11 +187,12 @@ def revoke_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: boo
     return row
 
 
-def revoke_agent_keys(conn: Connection, agent_id: UUID) -> None:
-    """Revokes the keys that are restricted to this agent."""
+def revoke_agent_keys(conn: Connection, agent_ids: Sequence[UUID]) -> None:
+    """Revokes the keys that are restricted to these agents."""
+    scopes = [f"{AGENT_PREFIX}{each}" for each in agent_ids]
     conn.execute(
         update(ApiKey)
-        .where(any_(ApiKey.scopes) == f"{AGENT_PREFIX}{agent_id}", ApiKey.revoked_at.is_(None))
+        .where(ApiKey.scopes.bool_op("&&")(scopes), ApiKey.revoked_at.is_(None))
         .values(revoked_at=func.clock_timestamp())
     )
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from scheduler.domain.field_errors import InvalidRequest, field_errors
 from scheduler.domain.text import counted
@@ -189,18 +190,31 @@ class Agents(Kind):
             return after
         return {"kind": after["kind"]} | patch_to(before, after, runtime_of(after["kind"]).whole)
 
-    def delete(self, held: StoredDefinition) -> str | None:
-        """Deletes an agent, unless something of it was not made by apply."""
-        foreign = (Trigger.is_system.is_(False), Trigger.created_by.not_like("agent:%"))
-        triggers = self.work.conn.scalar(
-            select(func.count()).where(Trigger.agent_id == held.id, Trigger.deleted_at.is_(None), *foreign)
+    def delete_all(self, held: Sequence[StoredDefinition]) -> dict[UUID, str]:
+        """Deletes agents in one go, except those of which something was not made by apply."""
+        foreign = (
+            Trigger.is_system.is_(False),
+            Trigger.created_by.not_like("agent:%"),
+            Trigger.deleted_at.is_(None),
         )
-        targets = self.work.conn.scalar(select(func.count()).where(NotificationTarget.agent_id == held.id))
-        if triggers or targets:
-            held_still = f"{counted(triggers or 0, 'trigger')} and {counted(targets or 0, 'target')}"
-            return f"it still has {held_still} that apply did not make"
-        self.work.services.agents.delete(self.work.tenant.id, held.id, actor=self.work.actor)
-        return None
+        triggers = self._counts(Trigger.agent_id, held, *foreign)
+        targets = self._counts(NotificationTarget.agent_id, held)
+        stay = {
+            id_: f"it still has {counted(triggers.get(id_, 0), 'trigger')} and "
+            f"{counted(targets.get(id_, 0), 'target')} that apply did not make"
+            for id_ in triggers.keys() | targets.keys()
+        }
+        gone = [each.id for each in held if each.id not in stay]
+        self.work.services.agents.delete_all(self.work.tenant.id, gone, actor=self.work.actor)
+        return stay
+
+    def _counts(
+        self, agent_id: InstrumentedAttribute[UUID], held: Sequence[StoredDefinition], *which: ColumnElement[bool]
+    ) -> dict[UUID, int]:
+        """Counts an agent's rows, for each agent that has any."""
+        ids = literal([each.id for each in held], ARRAY(Uuid()))
+        query = select(agent_id, func.count()).where(agent_id == any_(ids), *which).group_by(agent_id)
+        return {row[0]: row[1] for row in self.work.conn.execute(query)}
 
     def learn(self, held: Sequence[StoredDefinition]) -> None:
         """Notes the ids, which triggers and targets refer to by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import ClassVar
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -80,13 +81,15 @@ class Models(Kind):
         self.work.services.models.update(self.work.tenant.id, held.id, patch, self.work.author)
         return {}
 
-    def delete(self, held: StoredDefinition) -> str | None:
-        """Deletes a model that no agent uses."""
-        try:
-            self.work.services.models.delete(self.work.tenant.id, held.id, actor=self.work.actor)
-        except Conflict as error:
-            return error.message
-        return None
+    def delete_all(self, held: Sequence[StoredDefinition]) -> dict[UUID, str]:
+        """Deletes models that no agent uses, one by one: there are few."""
+        stay: dict[UUID, str] = {}
+        for each in held:
+            try:
+                self.work.services.models.delete(self.work.tenant.id, each.id, actor=self.work.actor)
+            except Conflict as error:
+                stay[each.id] = error.message
+        return stay
 
     def learn(self, held: Sequence[StoredDefinition]) -> None:
         """Notes the ids, which agents refer to by name."""

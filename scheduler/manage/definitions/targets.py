@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import ClassVar
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -82,10 +83,11 @@ class Targets(Kind):
         self.work.services.targets.update(self.work.tenant.id, held.id, _spec(desired), actor=self.work.actor)
         return {}
 
-    def delete(self, held: StoredDefinition) -> str | None:
-        """Deletes a target."""
-        self.work.services.targets.delete(self.work.tenant.id, held.id, actor=self.work.actor)
-        return None
+    def delete_all(self, held: Sequence[StoredDefinition]) -> dict[UUID, str]:
+        """Deletes targets in one go."""
+        ids = [each.id for each in held]
+        self.work.services.targets.delete_all(self.work.tenant.id, ids, actor=self.work.actor)
+        return {}
 
 
 def _spec(doc: Doc) -> TargetSpec:

@@ -165,11 +165,6 @@ class Triggers(Kind):
         self.work.services.triggers.delete_all(self.work.tenant.id, ids, actor=self.work.actor)
         return {}
 
-    def delete(self, held: StoredDefinition) -> str | None:
-        """Deletes a trigger."""
-        self.delete_all([held])
-        return None
-
     _agents: Mapping[UUID, AgentLimits]
 
 

@@ -147,19 +147,9 @@ class Kind(ABC):
     ) -> dict[str, str]:
         """Changes an object; returns what is shown only this once."""
 
-    def delete_all(self, held: Sequence[StoredDefinition]) -> dict[UUID, str]:
-        """Deletes objects; returns by id why some stay. What is refused is recorded."""
-        stay: dict[UUID, str] = {}
-        for each in held:
-            with self.work.errors.at(each.said(self.name)):
-                why = self.delete(each)
-                if why is not None:
-                    stay[each.id] = why
-        return stay
-
     @abstractmethod
-    def delete(self, held: StoredDefinition) -> str | None:
-        """Deletes an object, or says why it stays."""
+    def delete_all(self, held: Sequence[StoredDefinition]) -> dict[UUID, str]:
+        """Deletes objects; returns by id why some stay."""
 
     def learn(self, held: Sequence[StoredDefinition]) -> None:  # noqa: B027  # most are not referred to
         """Notes what later kinds refer to by name."""

@@ -157,3 +157,30 @@ def test_a_thousand_triggers_are_applied_in_few_statements(databases: Databases)
         assert len(said(apply(api, {"agents": [agent]}, prune=True))) == 1000
         assert len(statements) < 120
     databases.drop(url)
+
+
+def test_agents_and_targets_are_deleted_in_few_statements(databases: Databases) -> None:
+    """Their number does not grow with the number of objects."""
+    url = databases.create()
+    with running_api(url) as api:
+        names = [f"a{n}" for n in range(30)]
+        body = {
+            "agents": [{"name": name, "runtime": {"kind": "command", "name": "echo"}} for name in names],
+            "triggers": [{"agent": name, "name": "t", "type": "webhook"} for name in names],
+            "targets": [
+                {"agent": name, "name": "t", "kind": "slack", "url": "https://hooks.slack.com/x"} for name in names
+            ],
+        }
+        assert len(said(apply(api, body))) == 90
+        api.trigger(id_of(api, "agents", "a0"), "by hand")
+        statements: list[str] = []
+        event.listen(api.db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        pruned = apply(api, {"agents": [], "triggers": [], "targets": []}, prune=True)
+        assert len(said(pruned)) == 89
+        [note] = pruned["notes"]
+        assert note.startswith(
+            "agent a0 is no longer in the files, but stays: it still has 1 trigger and 0 targets"
+        )
+        assert len(statements) < 60
+        assert [each["name"] for each in api.get("/agents")["items"]] == ["a0"]
+    databases.drop(url)

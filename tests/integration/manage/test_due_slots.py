@@ -254,7 +254,7 @@ def test_the_slots_of_an_agent_that_is_deleted_are_audited(db: Database) -> None
     trigger = make_trigger(db, agent)
     make_due(db, trigger.id, seconds_ago=150)
     with db.begin() as conn:
-        delete_agent_triggers(conn, agent, actor="test")
+        delete_agent_triggers(conn, [agent], actor="test")
     assert audited(db, trigger.id) == ["trigger.created", "trigger.skipped", "trigger.deleted"]
     assert firings_by_slot(db, trigger.id) == []
 

@@ -258,7 +258,7 @@ class LifeCycle(RuleBasedStateMachine):
     def teardown(self) -> None:
         with self.db.begin() as conn:
             for agent in self.agents:
-                delete_agent_triggers(conn, agent, actor=ACTOR)
+                delete_agent_triggers(conn, [agent], actor=ACTOR)
 
     def _views(self) -> list[TriggerView]:
         return self.triggers.list(DEFAULT_TENANT, limit=1000)

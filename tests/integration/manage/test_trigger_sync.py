@@ -202,7 +202,7 @@ def test_deleting_an_agents_triggers_leaves_other_agents_alone(db: Database) -> 
     ada, bob = make_agent(db, "ada"), make_agent(db, "bob")
     mine, _, theirs = make_trigger(db, ada), make_trigger(db, ada, "webhook"), make_trigger(db, bob)
     with db.begin() as conn:
-        assert delete_agent_triggers(conn, ada, actor="test") == 2
+        assert delete_agent_triggers(conn, [ada], actor="test") == 2
     assert jobs_of(db, mine.id) == {}
     assert jobs_of(db, theirs.id) != {}
 

@@ -170,5 +170,7 @@ def test_the_commands_of_the_readme_succeed_one_after_another(capsys: pytest.Cap
     lines = re.findall(r"^\$ \.venv/bin/reveille (.+)$", page("README.md"), re.MULTILINE)
     assert {"triggers list", "invocations list"} < set(lines)
     for line in lines:
-        shell(*(invocation["id"] if re.fullmatch(r"[0-9a-f-]{36}", word) else word for word in shlex.split(line)))
+        shell(
+            *(invocation["id"] if re.fullmatch(r"[0-9a-f-]{8,36}", word) else word for word in shlex.split(line))
+        )
     assert [agent["name"] for agent in shell.json("agents", "list")["items"]] == ["bell", "demo"]
