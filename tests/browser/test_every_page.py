@@ -107,7 +107,7 @@ def test_the_cells_of_figures_fill_their_frame_on_a_phone(site: Site) -> None:
     site.page.set_viewport_size({"width": 390, "height": 800})
     site.open("/insights")
     frame, *cells = site.page.locator(".vitals").evaluate(
-        "it => [it, ...it.children].map(each => each.clientWidth * each.clientHeight)"
+        "it => [it, ...it.children].map(each => each.offsetWidth * each.offsetHeight)"
     )
     assert sum(cells) > 0.95 * frame
 
