@@ -233,9 +233,9 @@ def _in_options(text: str, field: str, options: Mapping[str, str]) -> str:
     if spelled:
         one = rf"(?<![\w.-])(?:[a-z_]+\.)?({'|'.join(map(re.escape, spelled))})(?![\w-])"
         text = re.sub(one, lambda found: spelled[found[1]], text)
-    field = PLACE_IN_LIST.sub("", field)
-    whole, _, part = field.rpartition(".")
-    name = options.get(field) or (f"{options[whole]} {part}" if whole in options else field)
+    own = PLACE_IN_LIST.sub("", field)
+    whole, _, part = own.rpartition(".")
+    name = options.get(own) or (f"{options[whole]} {part}" if whole in options else field)
     text = text if name == field else text.removeprefix(f"{field}: ")
     return text if name in text else f"{name}: {text}"
 

@@ -145,7 +145,8 @@ def _fields_of(each: inspect.Parameter) -> Iterator[tuple[str, str]]:
     """Yields the names that a field has if it is called like this parameter or its option, and the option."""
     for option in get_args(each.annotation)[1:]:
         if isinstance(option, OptionInfo):
-            flag = next((given for given in option.param_decls or () if given.startswith("--")), None)
+            given = (option.default, *(option.param_decls or ()))  # typer takes the first one for a default
+            flag = next((word for word in given if str(word).startswith("--")), None)
             flag = (flag or "--" + each.name.replace("_", "-")).partition("/")[0]
             yield each.name, flag
             yield flag[2:].replace("-", "_"), flag

@@ -208,6 +208,7 @@ def preview(
         asked = {flag: value for flag, value in own.items() if flag != "--timezone"}
         kind_name, shape = given.shape(kind, config, asked, given.options_of_kinds())
         given.name_options(console, kind_name, config, own)
+        console.client.options["timezone"] = "--timezone"
         body = {"type": kind_name, "config": shape, "timezone": timezone, "after": after, "count": count}
         answer = console.client.post("triggers", "preview", body=body)
     _show_preview(console, answer)
