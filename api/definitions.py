@@ -17,6 +17,7 @@ from api.schemas.definitions import (
     AgentDefinition,
     AppliedOut,
     ChangeOut,
+    ChannelDefinition,
     DefinitionsIn,
     DefinitionsOut,
     ModelDefinition,
@@ -27,14 +28,14 @@ from api.schemas.triggers import HeartbeatIn
 from api.services import services
 from scheduler.domain.text import counted
 from scheduler.manage.definitions.service import Options, StoredDefinitions
-from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, Change, Doc, FieldChange
+from scheduler.manage.definitions.shapes import AGENT, CHANNEL, MODEL, TARGET, TRIGGER, Change, Doc, FieldChange
 from scheduler.manage.definitions.triggers import HOOK
 from scheduler.manage.definitions.unit_of_work import Kind
 from scheduler.manage.models import Author
 from scheduler.runtimes.registry import runtime_of
 
 definitions = blueprint(
-    "definitions", "Models, agents, triggers and targets as code: applied and exported as a whole."
+    "definitions", "Models, agents, triggers, targets and channels as code: applied and exported as a whole."
 )
 
 SHAPES: Mapping[str, type[BaseModel]] = {
@@ -42,6 +43,7 @@ SHAPES: Mapping[str, type[BaseModel]] = {
     AGENT: AgentDefinition,
     TRIGGER: TriggerDefinition,
     TARGET: TargetDefinition,
+    CHANNEL: ChannelDefinition,
 }
 FIRST = ("name", "type", "kind", "provider", "model", "runtime", "config", "reason")
 """The fields that come first in an export."""
@@ -52,7 +54,7 @@ UNSAID = {"is_enabled": True, "is_paused": False}
 @definitions.post("/definitions", responses={200: AppliedOut, **CHANGES})
 @needs(Level.WRITE)
 def apply_definitions(body: DefinitionsIn) -> Response:
-    """Make models, agents, triggers and targets as defined, all or none; a second time changes nothing.
+    """Make models, agents, triggers, targets and channels as defined, all or none; a second time changes nothing.
 
     Of what exists, every field is set, to its default if it is left out. Secrets, `is_enabled` and `is_paused` that
     are left out stay. `errors` of a refusal names each invalid field, such as triggers.3.config.expr.
@@ -70,7 +72,7 @@ def apply_definitions(body: DefinitionsIn) -> Response:
 @definitions.get("/definitions", responses={200: DefinitionsOut})
 @needs(Level.READ)
 def export_definitions() -> Response:
-    """Export all models, agents, triggers and targets, without secrets. Applied again, it changes nothing."""
+    """Export all models, agents, triggers, targets and channels, without secrets. Applied again, it changes nothing."""
     found = {each.kind.name: each for each in services().definitions.read(caller().tenant_id)}
     models = [_exported(found[MODEL].kind, each.doc, ("MODEL", each.name)) for each in found[MODEL].held]
     own = sum(each.is_own for each in found[TRIGGER].held)
@@ -78,11 +80,10 @@ def export_definitions() -> Response:
         _exported(found[AGENT].kind, each.doc, (each.name,))
         | _nested(found[TRIGGER], each.name)
         | _nested(found[TARGET], each.name)
+        | _nested(found[CHANNEL], each.name)
         for each in found[AGENT].held
     ]
     left_out = [f"{counted(own, 'trigger')} that agents made themselves"] if own else []
-    if channels := services().definitions.count_channels(caller().tenant_id):
-        left_out.append(f"{counted(channels, 'channel')}; `reveille channels create` adds one")
     return answer(DefinitionsOut(models=models, agents=agents, left_out=left_out))
 
 

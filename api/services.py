@@ -96,6 +96,7 @@ def build_parts(settings: Settings) -> Services:
             Agents(upon, operator),
             Triggers(upon, box, allow_private, settings.permitted),
             NotificationTargets(upon, box, allow_private, clock),
+            Channels(upon, box, open_channel),
         )
 
     definitions = Definitions(db, operator, join)

@@ -1,4 +1,4 @@
-"""Definitions: models, agents, triggers and targets as written in files."""
+"""Definitions: models, agents, triggers, targets and channels as written in files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pydantic.json_schema import SkipJsonSchema
 
 from api.schemas.agents import AgentSettings
 from api.schemas.base import Answer, Name, Time
+from api.schemas.channels import ChannelSettings, Kind, Secrets
 from api.schemas.models import ModelIn
 from api.schemas.notification_targets import TargetIn
 from api.schemas.triggers import HeartbeatIn, TriggerIn
 from scheduler.definitions.references import KEPT
 from scheduler.domain.shapes import Shape
 from scheduler.manage.definitions.service import DEFAULT_SET
-from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, WantedDefinition
+from scheduler.manage.definitions.shapes import AGENT, CHANNEL, MODEL, TARGET, TRIGGER, WantedDefinition
 
 MOST = 5000
 RENAMED = Field(None, description="Its previous name: it is renamed instead of recreated.")
@@ -81,6 +82,19 @@ class TargetDefinition(Defined, TargetIn):
     )
 
 
+class ChannelDefinition(Defined, ChannelSettings):
+    """A channel of an agent."""
+
+    agent: Name
+    name: Name
+    renamed_from: Name | None = RENAMED
+    kind: Kind
+    is_enabled: bool | None = Field(None, description="If omitted, it stays unchanged.")  # type: ignore[assignment]
+    secrets: Secrets = Field(
+        default_factory=dict, description="Those omitted or without a value are kept as stored.", repr=False
+    )
+
+
 class DefinitionList(Shape):
     """Definitions of each kind."""
 
@@ -88,10 +102,17 @@ class DefinitionList(Shape):
     agents: list[AgentDefinition] = Field(default_factory=list, max_length=MOST)
     triggers: list[TriggerDefinition] = Field(default_factory=list, max_length=MOST)
     targets: list[TargetDefinition] = Field(default_factory=list, max_length=MOST)
+    channels: list[ChannelDefinition] = Field(default_factory=list, max_length=MOST)
 
     def wanted(self) -> list[WantedDefinition]:
         """Returns the service's input."""
-        sections = ((MODEL, self.models), (AGENT, self.agents), (TRIGGER, self.triggers), (TARGET, self.targets))
+        sections = (
+            (MODEL, self.models),
+            (AGENT, self.agents),
+            (TRIGGER, self.triggers),
+            (TARGET, self.targets),
+            (CHANNEL, self.channels),
+        )
         return [
             _wanted(kind, f"{kind}s.{index}", item) for kind, items in sections for index, item in enumerate(items)
         ]

@@ -1093,6 +1093,7 @@ export interface DefinitionsIn {
   agents?: Array<AgentDefinition>;
   triggers?: Array<TriggerDefinition>;
   targets?: Array<TargetDefinition>;
+  channels?: Array<ChannelDefinition>;
   set?: string;
   dry_run?: boolean;
   prune?: boolean;
@@ -1120,6 +1121,16 @@ export interface AgentDefinition {
   runtime: Record<string, unknown>;
   is_paused: boolean | null;
   heartbeat: HeartbeatDefinition | null;
+}
+
+export interface ChannelDefinition {
+  bot_user_id: string | null;
+  is_enabled: boolean | null;
+  agent: string;
+  name: string;
+  renamed_from: string | null;
+  kind: string;
+  secrets: Record<string, string | null>;
 }
 
 export interface HeartbeatDefinition {
@@ -1241,6 +1252,7 @@ export interface SimulationIn {
   agents?: Array<AgentDefinition>;
   triggers?: Array<TriggerDefinition>;
   targets?: Array<TargetDefinition>;
+  channels?: Array<ChannelDefinition>;
   days?: number;
   rates?: Array<RateIn>;
   run_seconds?: number | null;

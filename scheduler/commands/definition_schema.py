@@ -8,8 +8,15 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.schemas.definitions import AgentDefinition, ModelDefinition, TargetDefinition, TriggerDefinition
-from scheduler.manage.definitions import models, targets
+from api.schemas.definitions import (
+    AgentDefinition,
+    ChannelDefinition,
+    ModelDefinition,
+    TargetDefinition,
+    TriggerDefinition,
+)
+from scheduler.definitions.files import NESTED
+from scheduler.manage.definitions import channels, models, targets
 from scheduler.runtimes.registry import RUNTIMES
 from scheduler.triggers.registry import KINDS
 
@@ -20,8 +27,9 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "agents": AgentDefinition,
     "triggers": TriggerDefinition,
     "targets": TargetDefinition,
+    "channels": ChannelDefinition,
 }
-SECRETS = {"models": models.SECRETS, "targets": targets.SECRETS}
+SECRETS = {"models": models.SECRETS, "targets": targets.SECRETS, "channels": channels.SECRETS}
 
 
 def definition_schema() -> dict[str, Any]:
@@ -56,8 +64,8 @@ def definition_schema() -> dict[str, Any]:
 
 
 def _nest(parts: dict[str, Any], own: dict[str, Any]) -> None:
-    """Lets triggers and targets stand within their agent, where they do not name it."""
-    for section in ("triggers", "targets"):
+    """Lets triggers, targets and channels stand within their agent, where they do not name it."""
+    for section in NESTED:
         nested = own[section] | {
             "properties": {name: each for name, each in own[section]["properties"].items() if name != "agent"},
             "required": [name for name in own[section]["required"] if name != "agent"],

@@ -70,7 +70,7 @@ def apply(
 def export(console: Console) -> None:
     """Print what there is as a file for apply.
 
-    All models, agents, triggers and targets, without secrets.
+    All models, agents, triggers, targets and channels, without secrets.
     """
     from scheduler.definitions.dump import dump_yaml
 

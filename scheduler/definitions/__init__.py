@@ -1,4 +1,4 @@
-"""Definitions as code: files of models, agents, triggers and targets, read and written without a database.
+"""Definitions as code: files of models, agents, triggers, targets and channels, read and written without a database.
 
 Not here: what becomes of them in the database (scheduler/manage/definitions).
 """

@@ -13,12 +13,12 @@ from scheduler.definitions.references import References
 from scheduler.definitions.yaml_text import MAX_BYTES, read_yaml
 from scheduler.domain.errors import InvalidField
 
-SECTIONS = ("models", "agents", "triggers", "targets")
-NESTED = ("triggers", "targets")
+SECTIONS = ("models", "agents", "triggers", "targets", "channels")
+NESTED = ("triggers", "targets", "channels")
 """What may also stand within its agent."""
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STDIN = "-"
-_PLACE = re.compile(r"\b(?:models|agents|triggers|targets)\.\d+\b")
+_PLACE = re.compile(r"\b(?:models|agents|triggers|targets|channels)\.\d+\b")
 SPARE = "x-"
 """Sections whose names begin so are ignored: a place for anchors."""
 

@@ -78,7 +78,9 @@ class Simulations:
         self, tenant_id: UUID, wanted: Sequence[WantedDefinition], author: Author, asked: SimulationRequest
     ) -> Comparison:
         """Compares definitions with today. Raises InvalidField, InvalidRequest, LimitReached."""
-        names = {each.agent or each.name for each in wanted if each.kind in ("agent", "trigger", "target")}
+        names = {
+            each.agent or each.name for each in wanted if each.kind in ("agent", "trigger", "target", "channel")
+        }
         former = {each.renamed_from for each in wanted if each.kind == "agent" and each.renamed_from}
         now = self._clock.now()
         span = timedelta(days=asked.days)

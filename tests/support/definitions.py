@@ -52,7 +52,7 @@ def said(answer: Any) -> list[str]:
 
 def flat(exported: Any) -> dict[str, Any]:
     """An export as a request, with its secrets left to what is stored."""
-    nested: dict[str, list[Any]] = {"triggers": [], "targets": []}
+    nested: dict[str, list[Any]] = {"triggers": [], "targets": [], "channels": []}
     for agent in exported["agents"]:
         for section, items in nested.items():
             items += [each | {"agent": agent["name"]} for each in agent.pop(section, [])]

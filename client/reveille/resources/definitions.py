@@ -19,11 +19,11 @@ class Definitions:
         self._client = client
 
     def export(self) -> DefinitionsOut:
-        """Export all models, agents, triggers and targets, without secrets. Applied again, it changes nothing."""
+        """Export all models, agents, triggers, targets and channels, without secrets. Applied again, it changes nothing."""
         answer: DefinitionsOut = self._client.call("GET", "/definitions")
         return answer
 
     def apply(self, **fields: Unpack[DefinitionsIn]) -> AppliedOut:
-        """Make models, agents, triggers and targets as defined, all or none; a second time changes nothing."""
+        """Make models, agents, triggers, targets and channels as defined, all or none; a second time changes nothing."""
         answer: AppliedOut = self._client.call("POST", "/definitions", body=fields)
         return answer

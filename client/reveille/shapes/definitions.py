@@ -59,11 +59,22 @@ class ChangeOut(TypedDict):
     hook_url: str | None
 
 
+class ChannelDefinition(TypedDict):
+    bot_user_id: str | None
+    is_enabled: bool | None
+    agent: str
+    name: str
+    renamed_from: str | None
+    kind: str
+    secrets: dict[str, str | None]
+
+
 class DefinitionsIn(TypedDict, total=False):
     models: list[ModelDefinition]
     agents: list[AgentDefinition]
     triggers: list[TriggerDefinition]
     targets: list[TargetDefinition]
+    channels: list[ChannelDefinition]
     set: str
     dry_run: bool
     prune: bool

@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
-    from reveille.shapes.definitions import AgentDefinition, ModelDefinition, TargetDefinition, TriggerDefinition
+    from reveille.shapes.definitions import (
+        AgentDefinition,
+        ChannelDefinition,
+        ModelDefinition,
+        TargetDefinition,
+        TriggerDefinition,
+    )
 
 
 class AgentFiguresOut(TypedDict):
@@ -60,6 +66,7 @@ class SimulationIn(TypedDict, total=False):
     agents: list[AgentDefinition]
     triggers: list[TriggerDefinition]
     targets: list[TargetDefinition]
+    channels: list[ChannelDefinition]
     days: int
     rates: list[RateIn]
     run_seconds: float | None

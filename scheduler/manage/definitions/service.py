@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from scheduler.manage.definitions.agents import Agents
 from scheduler.manage.definitions.apply import Apply
+from scheduler.manage.definitions.channels import Channels
 from scheduler.manage.definitions.models import Models
 from scheduler.manage.definitions.shapes import ApplyResult, StoredDefinition, WantedDefinition
 from scheduler.manage.definitions.targets import Targets
@@ -20,10 +21,9 @@ from scheduler.manage.models import Author
 from scheduler.runtimes.base import Operator
 from scheduler.storage.definitions import lock_definitions, read_marks
 from scheduler.storage.engine import Database
-from scheduler.storage.tables.messages import Channel
 from scheduler.storage.tenants import get_tenant
 
-ORDER: tuple[type[Kind], ...] = (Models, Agents, Triggers, Targets)
+ORDER: tuple[type[Kind], ...] = (Models, Agents, Triggers, Targets, Channels)
 """What is referred to comes before what refers to it."""
 DEFAULT_SET = "default"
 T = TypeVar("T")
@@ -103,11 +103,6 @@ class Definitions:
                 kind.learn(held)
                 found.append(StoredDefinitions(kind, held))
             return found
-
-    def count_channels(self, tenant_id: UUID) -> int:
-        """Counts the tenant's channels, which a definition does not have."""
-        with self._db.begin() as conn:
-            return conn.execute(select(func.count()).where(Channel.tenant_id == tenant_id)).scalar_one()
 
     def _work(self, conn: Connection, tenant_id: UUID, author: Author) -> Work:
         tenant = get_tenant(conn, tenant_id, keep=True)

@@ -11,8 +11,8 @@ from uuid import UUID
 
 Key = tuple[str | None, str]
 """The agent's name, for what belongs to an agent, and the name."""
-MODEL, AGENT, TRIGGER, TARGET = "model", "agent", "trigger", "target"
-KINDS = (MODEL, AGENT, TRIGGER, TARGET)
+MODEL, AGENT, TRIGGER, TARGET, CHANNEL = "model", "agent", "trigger", "target", "channel"
+KINDS = (MODEL, AGENT, TRIGGER, TARGET, CHANNEL)
 """In the order in which they depend on each other."""
 Action = Literal["create", "update", "delete"]
 Doc = dict[str, Any]

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import Conflict, Forbidden, InvalidField, NotFound, ReveilleError
 from scheduler.domain.field_errors import MAX_ERRORS, MESSAGE_LENGTH, FieldError, InvalidRequest
 from scheduler.manage.agents import Agents
+from scheduler.manage.channels import Channels
 from scheduler.manage.definitions.shapes import Doc, FieldChange, StoredDefinition, WantedDefinition
 from scheduler.manage.models import Author, Models
 from scheduler.manage.notification_targets import NotificationTargets
@@ -80,6 +81,7 @@ class Services:
     agents: Agents
     triggers: Triggers
     targets: NotificationTargets
+    channels: Channels
 
 
 @dataclass(slots=True)

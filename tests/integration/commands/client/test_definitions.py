@@ -88,7 +88,7 @@ def test_the_commands_of_the_page_succeed(service: Service, tmp_path: Path) -> N
     (tmp_path / "night-watch.yaml").write_text(file)
     script = "\n".join(["export PYTHONPATH=$PWD", f"cd {tmp_path}", *blocks("definitions.md", "sh")])
     said = bash(script, REVEILLE_URL=service.url, REVEILLE_API_KEY=service.key)
-    assert "5 created" in said
+    assert "6 created" in said
     assert said.rstrip().endswith(" unchanged.")
 
 
