@@ -65,6 +65,8 @@ class ResilientJobManager(JobManager):
         self._pulse = pulse
         self._beat_seconds = beat_seconds
         self._beating: asyncio.Task[None] | None = None
+        # Of the pool's two connections a fetch always finds one free: a batch of runs ends several jobs at once.
+        self._finishing = asyncio.Lock()
 
     async def register_worker(self) -> int:
         """Registers, which is the first heartbeat, and keeps sending heartbeats until `unregister_worker`."""
@@ -123,7 +125,8 @@ class ResilientJobManager(JobManager):
         """Deletes a finished job, retrying for a while. A job that is gone was taken over as stalled."""
         for pause in FINISH_PAUSES:
             try:
-                return await super().finish_job(job, status, delete_job)
+                async with self._finishing:
+                    return await super().finish_job(job, status, delete_job)
             except ConnectorException as error:
                 if isinstance(error.__cause__, psycopg.errors.RaiseException):
                     logger.warning("Job {} was taken over while it ran", job.id)

@@ -8,8 +8,8 @@ from threading import Event
 from uuid import UUID
 
 import pytest
-from procrastinate.jobs import Job
-from sqlalchemy import Connection
+from procrastinate.jobs import Job, Status
+from sqlalchemy import Connection, text
 
 from scheduler.domain.clock import SystemClock
 from scheduler.invocations.lanes import Lanes
@@ -52,6 +52,38 @@ def fetch(db: Database, rooms: Sequence[Capacity]) -> tuple[Job | None, int]:
 def defer(db: Database, invocation_id: UUID, count: int, priority: int, delay: float = 0.0) -> None:
     with db.begin() as conn:
         defer_rest(conn, [(invocation_id, 1)] * count, priority, 0, delay)
+
+
+def test_ends_of_several_jobs_leave_a_connection_for_a_fetch(db: Database) -> None:
+    for each in (ONE, ANOTHER):
+        defer(db, each, 50, -1)
+    url = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    async def room() -> Capacity:
+        return Capacity.ANY
+
+    async def run() -> Job | None:
+        app = make_worker_app(url, url, nothing, WorkerHeartbeat(SystemClock()), 5.0, room, lambda: None)
+        async with app.open_async():
+            worker_id = await app.job_manager.register_worker()
+            done = [await app.job_manager.fetch_job([QUEUE], worker_id) for _ in range(2)]
+            with db.begin() as conn:
+                conn.execute(text("SELECT FROM procrastinate_jobs FOR UPDATE"))
+                ends = [
+                    asyncio.ensure_future(app.job_manager.finish_job(each, Status.SUCCEEDED, delete_job=True))
+                    for each in done
+                    if each is not None
+                ]
+                await asyncio.sleep(0)
+                defer(db, ONE, 1, 0)
+                next_job = await app.job_manager.fetch_job([QUEUE], worker_id)
+                assert not any(each.done() for each in ends)
+            await asyncio.gather(*ends)
+            await app.job_manager.unregister_worker(worker_id)
+            return next_job
+
+    assert first_run(asyncio.run(run())) == ONE
+    assert [row.status for row in rows(db, "SELECT status FROM procrastinate_jobs")] == ["doing"]
 
 
 def first_run(job: Job | None) -> UUID | None:
