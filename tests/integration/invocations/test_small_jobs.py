@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.clock import SystemClock
 from scheduler.invocations.lanes import Lanes
 from scheduler.queue.pulse import WorkerHeartbeat
-from scheduler.queue.small_jobs import RUNS_OF_A_SMALL_JOB, is_small
+from scheduler.queue.small_jobs import LOWEST_PRIORITY, RUNS_OF_A_SMALL_JOB, is_small
 from scheduler.queue.tasks import QUEUE, Capacity, Run, RunsJob, defer_rest
 from scheduler.queue.worker import make_worker_app
 from scheduler.storage.engine import Database
@@ -105,7 +105,8 @@ def test_only_a_small_job_is_fetched_without_room_for_others(db: Database) -> No
 
 
 @pytest.mark.parametrize(
-    ("count", "priority", "delay"), [(RUNS_OF_A_SMALL_JOB + 1, 0, 0), (1, -1, 0), (1, 0, 0.000001)]
+    ("count", "priority", "delay"),
+    [(RUNS_OF_A_SMALL_JOB + 1, 0, 0), (1, LOWEST_PRIORITY - 1, 0), (1, 0, 0.000001)],
 )
 def test_jobs_of_tenants_with_many_and_those_that_were_put_back_wait_for_room(
     db: Database, count: int, priority: int, delay: float
@@ -123,7 +124,8 @@ def test_nothing_is_fetched_without_room(db: Database) -> None:
 
 def test_a_job_of_one_run_of_a_tenant_with_few_is_small() -> None:
     assert is_small(0, 1)
-    assert not is_small(-1, 1)
+    assert is_small(LOWEST_PRIORITY, 1)
+    assert not is_small(LOWEST_PRIORITY - 1, 1)
     assert not is_small(0, RUNS_OF_A_SMALL_JOB + 1)
 
 
