@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable
-from scheduler.storage.advisory_locks import AdvisoryLock
+from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.engine import is_outage, unpooled_engine
+from scheduler.storage.faults import was_rolled_back
 from scheduler.storage.pooler import NEEDS_TRANSACTIONS, is_by_statement
 
 MIN_MAJOR = 14
 """The oldest PostgreSQL that is still maintained."""
 ATTEMPTS = 20
-DEADLOCK, NO_LOCK = "40P01", "55P03"
+TURN_SECONDS = 0.1
+"""How often it looks whether another has migrated."""
 
 
 def server_version(conn: Connection) -> int:
@@ -54,7 +59,7 @@ def _config() -> Config:
 
 
 def upgrade(sqlalchemy_url: str, revision: str = "head") -> None:
-    """Upgrades the database to `revision` in one transaction; does nothing when it is already there.
+    """Upgrades the database to `revision`, each step in a transaction; does nothing when it is already there.
 
     Raises DatabaseUnavailable when it does not answer, ConfigurationError when the server or its pooler is
     unsuitable.
@@ -78,7 +83,7 @@ def _upgrade_under_load(sqlalchemy_url: str, revision: str) -> None:
         try:
             _run(sqlalchemy_url, revision, up=True)
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in (DEADLOCK, NO_LOCK):
+            if not was_rolled_back(error):
                 raise
         else:
             return
@@ -86,7 +91,7 @@ def _upgrade_under_load(sqlalchemy_url: str, revision: str) -> None:
 
 
 def downgrade(sqlalchemy_url: str, revision: str = "base") -> None:
-    """Downgrades the database to `revision` in one transaction. Data in dropped tables is lost."""
+    """Downgrades the database to `revision`, each step in a transaction. Data in dropped tables is lost."""
     _run(sqlalchemy_url, revision, up=False)
 
 
@@ -94,13 +99,28 @@ def _run(sqlalchemy_url: str, revision: str, *, up: bool) -> None:
     config = _config()
     engine = unpooled_engine(sqlalchemy_url)
     try:
-        with engine.begin() as conn:
-            check_version(server_version(conn))
-            conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({AdvisoryLock.MIGRATE.value})")
+        with _turn(engine), engine.connect() as conn:
             config.attributes["connection"] = conn
             (command.upgrade if up else command.downgrade)(config, revision)
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    """Waits until nobody else migrates, and lets others wait meanwhile.
+
+    By a transaction of its own, as a pooler lends a session no longer than for one, and an index is built outside
+    any. No transaction with a snapshot stays open here, for the build would wait for its end.
+    """
+    with engine.connect() as conn:
+        check_version(server_version(conn))
+        while not try_lock(conn, AdvisoryLock.MIGRATE):
+            conn.rollback()
+            time.sleep(TURN_SECONDS)
+        # The result of a query keeps its snapshot until the next statement.
+        conn.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        yield
 
 
 def check_migrated(sqlalchemy_url: str) -> None:

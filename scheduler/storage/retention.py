@@ -80,21 +80,37 @@ KINDS: Mapping[History, _Kind] = {
     History.AUDIT: _Kind("audit_events", "at"),
 }
 
-HORIZON = """
-    SELECT clock_timestamp() - make_interval(days => min(days)) FROM (
-        SELECT coalesce({column}, :days) AS days FROM tenants UNION ALL SELECT :days
-    ) d WHERE days > 0
+_TENANTS = """
+    WITH RECURSIVE present AS (
+        (SELECT r.tenant_id FROM {table} r ORDER BY 1 LIMIT 1)
+        UNION ALL
+        SELECT (SELECT r.tenant_id FROM {table} r WHERE r.tenant_id > p.tenant_id ORDER BY 1 LIMIT 1)
+        FROM present p WHERE p.tenant_id IS NOT NULL
+    )
+    , kept AS (
+        SELECT p.tenant_id, coalesce(n.{column}, :days) AS days FROM present p LEFT JOIN tenants n ON n.id = p.tenant_id
+    )
 """
-"""The newest time at which a row may be expired for any tenant. Rows of deleted tenants have no other setting."""
+"""The tenants that have rows, each found by one look at the index, and their days. Deleted tenants have no setting of
+their own. The last one is NULL, which is the operator's audit trail.
+"""
 _OLD = """
-    FROM {table} r LEFT JOIN tenants n ON n.id = r.tenant_id
-    WHERE r.{time} < :horizon AND coalesce(n.{column}, :days) > 0
-        AND r.{time} < clock_timestamp() - make_interval(days => coalesce(n.{column}, :days)) AND {condition}
+    FROM {table} r WHERE r.{time} < now() - make_interval(days => k.days) AND {condition}
 """
-COUNT = f"SELECT r.tenant_id, count(*) AS rows {_OLD} GROUP BY 1"
+_OF = "AND r.tenant_id = k.tenant_id"
+_OPERATORS = "AND r.tenant_id IS NULL AND k.tenant_id IS NULL"
+COUNT = f"""
+    {_TENANTS}
+    SELECT k.tenant_id, (SELECT count(*) {_OLD} {{owner}}) AS rows FROM kept k WHERE k.days > 0
+"""  # noqa: S608  # constants only
 REMOVE = f"""
-    WITH old AS MATERIALIZED (SELECT r.id {_OLD} LIMIT {BATCH} FOR UPDATE OF r SKIP LOCKED)
-    , gone AS (DELETE FROM {{table}} d USING old WHERE d.id = old.id RETURNING d.*){{also}}
+    {_TENANTS}
+    , old AS MATERIALIZED (
+        SELECT o.id FROM (SELECT * FROM kept WHERE days > 0) k CROSS JOIN LATERAL (
+            SELECT r.id {_OLD} {{owner}} ORDER BY r.{{time}} LIMIT {BATCH} FOR UPDATE OF r SKIP LOCKED
+        ) o LIMIT {BATCH}
+    )
+    , gone AS (DELETE FROM {{table}} WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING *){{also}}
     SELECT tenant_id, count(*) AS rows FROM gone GROUP BY 1
 """  # noqa: S608  # constants only
 ADD_REMOVED = text("""
@@ -152,15 +168,17 @@ def read_removed(conn: Connection) -> dict[str, int]:
 
 
 def _by_tenant(conn: Connection, kind: History, days: int, statement: str) -> Removed:
-    horizon = conn.scalar(_text(HORIZON, kind), {"days": days})
-    if horizon is None:
-        return {}
-    rows = conn.execute(_text(statement, kind), {"days": days, "horizon": horizon})
-    return {row.tenant_id: row.rows for row in rows}
+    counts: dict[UUID | None, int] = {}
+    for owner in (_OF, _OPERATORS) if kind is History.AUDIT else (_OF,):
+        rows = conn.execute(_text(statement, kind, owner), {"days": days})
+        counts |= {row.tenant_id: row.rows for row in rows if row.rows}
+    return counts
 
 
-def _text(statement: str, kind: History) -> TextClause:
+def _text(statement: str, kind: History, owner: str) -> TextClause:
     at = KINDS[kind]
     return text(
-        statement.format(table=at.table, time=at.time, condition=at.condition, also=at.also, column=kind.column)
+        statement.format(
+            table=at.table, time=at.time, condition=at.condition, also=at.also, column=kind.column, owner=owner
+        )
     )

@@ -33,6 +33,11 @@ CONTRACTING = {
 CALLS = {"drop_table", "drop_column", "alter_column", "rename_table", "drop_constraint"}
 
 
+BEFORE_BUILDS = 38
+"""The last migration that might still build an index while it kept requests from writing."""
+INDEX = re.compile(r"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?\w+\s+ON\s+(\w+)", re.IGNORECASE)
+
+
 def contractions(source: str) -> list[str]:
     """Returns what a migration's upgrade takes away from the previous version."""
     tree = ast.parse(source)
@@ -98,3 +103,25 @@ def test_what_only_adds_is_let_pass() -> None:
     )
     assert contractions(f'def upgrade():\n    op.execute("{good}")\n') == []
     assert contractions('def upgrade():\n    op.drop_column("agents", "name")\n') == ["op.drop_column"]
+
+
+def blocking_indexes(source: str) -> set[str]:
+    """Returns the tables of other migrations to which a migration keeps requests from writing while it builds."""
+    tree = ast.parse(source)
+    tree.body = [each for each in tree.body if not _is_way_down(each)]
+    texts = list(_texts(tree))
+    made = {name for sql in texts for name in re.findall(r"\bCREATE\s+TABLE\s+(\w+)", sql, re.IGNORECASE)}
+    return {name for sql in texts for name in INDEX.findall(sql)} - made
+
+
+@pytest.mark.parametrize("path", MIGRATIONS[BEFORE_BUILDS:], ids=lambda path: path.name)
+def test_a_migration_builds_indexes_beside_requests(path: Path) -> None:
+    """With `build_index`, unless the table is new."""
+    assert blocking_indexes(path.read_text()) == set()
+
+
+def test_an_index_that_keeps_requests_from_writing_is_seen() -> None:
+    upgrade = 'def upgrade():\n    op.execute("""{}""")\n'
+    assert blocking_indexes(upgrade.format("CREATE INDEX ix_a ON a (b)")) == {"a"}
+    assert blocking_indexes(upgrade.format("CREATE TABLE a (b int); CREATE UNIQUE INDEX uq_a ON a (b)")) == set()
+    assert blocking_indexes('def upgrade():\n    build_index("ix_a", "a (b)")\n') == set()

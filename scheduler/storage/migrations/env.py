@@ -1,4 +1,4 @@
-"""The script that Alembic runs: migrates over the connection that migrate.py opened."""
+"""The script that Alembic runs: migrates over the connection that migrate.py opened, each step in a transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ import scheduler.storage.traces  # noqa: F401
 from scheduler.storage.tables.base import Base
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=Base.metadata, transactional_ddl=True
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    transactional_ddl=True,
+    transaction_per_migration=True,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -190,6 +190,7 @@ class Firing(Base):
         Index("ix_firings_ack", "trigger_id", "ack", postgresql_where=text("ack IS NOT NULL")),
         Index("ix_firings_ended", "tenant_id", "state", "id", postgresql_where=ENDED_BADLY),
         Index("ix_firings_age", "fired_at", postgresql_using="brin"),
+        Index("ix_firings_tenant_age", "tenant_id", "fired_at"),
         Index("ix_firings_deferred_until", "deferred_until", postgresql_where=text("ack = 'deferred'")),
     )
 
@@ -247,6 +248,7 @@ class Invocation(Base):
         Index("ix_invocations_replayed", "agent_id", "id", postgresql_where=text("replayed_into IS NOT NULL")),
         Index("ix_invocations_ready", "agent_id", "ready_at", postgresql_where=text("ready_at IS NOT NULL")),
         Index("ix_invocations_age", "finished_at", postgresql_using="brin"),
+        Index("ix_invocations_tenant_age", "tenant_id", "finished_at"),
         Index("ix_invocations_held_until", "held_until", postgresql_where=text("held_until IS NOT NULL")),
     )
 

@@ -19,7 +19,7 @@ class WebhookDelivery(Base):
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         Index("ix_webhook_deliveries_trigger", "trigger_id", "received_at"),
-        Index("ix_webhook_deliveries_age", "received_at", postgresql_using="brin"),
+        Index("ix_webhook_deliveries_tenant_age", "tenant_id", "received_at"),
         Index("ix_webhook_deliveries_tenant", "tenant_id", "id"),
         Index("ix_webhook_deliveries_refused", "tenant_id", "id", postgresql_where=text("verdict <> 'accepted'")),
         Index("ix_webhook_deliveries_unsigned", "id", postgresql_where=text("verdict = 'bad_signature'")),
@@ -64,7 +64,7 @@ class AuditEvent(Base):
 
     __tablename__ = "audit_events"
     __table_args__ = (
-        Index("ix_audit_events_age", "at", postgresql_using="brin"),
+        Index("ix_audit_events_tenant_age", "tenant_id", "at"),
         Index("ix_audit_events_tenant", "tenant_id", "id"),
         Index("ix_audit_events_agent", "agent_id", "id", postgresql_where=text("agent_id IS NOT NULL")),
         Index("ix_audit_events_subject", "subject_id", "id"),

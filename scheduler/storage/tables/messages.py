@@ -98,7 +98,7 @@ class Message(Base):
         Index("ix_messages_sender", "from_id", "created_at"),
         Index("ix_messages_receiver", "to_agent_id", "from_id", "created_at"),
         Index("ix_messages_session", "session_id", "id"),
-        Index("ix_messages_age", "created_at", postgresql_using="brin"),
+        Index("ix_messages_tenant_age", "tenant_id", "created_at"),
         Index("ix_messages_people", "to_agent_id", "created_at", postgresql_where=text("from_type = 'user'")),
         Index(
             "uq_messages_sender_event",

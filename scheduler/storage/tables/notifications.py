@@ -19,6 +19,7 @@ class Notification(Base):
     __table_args__ = (
         Index("uq_notifications_invocation", "invocation_id", unique=True),
         Index("ix_notifications_created_at", "created_at"),
+        Index("ix_notifications_tenant_age", "tenant_id", "created_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

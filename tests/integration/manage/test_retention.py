@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from scheduler.domain.retention import DEFAULT_DAYS, History
 from scheduler.domain.run import Replied
 from scheduler.manage.retention import Pruner
 from scheduler.storage.engine import Database
+from scheduler.storage.retention import BATCH, remove_old
 from tests.support.api import Api
 from tests.support.database import change, rows
 from tests.support.invocations import run_once
@@ -186,3 +188,26 @@ def test_invalid_retention_days_are_refused(shared: Api, days: object) -> None:
     tenant = shared.get("/tenants")["items"][0]["id"]
     for kind in History:
         assert shared.refused(422, "PATCH", f"/tenants/{tenant}", {kind.column: days})["field"] == kind.column
+
+
+def test_a_batch_reads_only_rows_that_it_removes(api: Api, db: Database) -> None:
+    """Old rows lie among newer ones, as after the space of removed rows was used again."""
+    tenants = api.tenant("usual"), api.tenant("long", keep_audit_days=0)
+    change(
+        db,
+        """
+        INSERT INTO audit_events (id, tenant_id, actor, action, subject_type, at)
+        SELECT gen_random_uuid(), CAST(o.tenant AS uuid), 'x', 'old.event', 'old', now() - o.days * interval '1 day'
+        FROM (VALUES (:usual, 1, 20000), (:usual, 100, 600), (:long, 100, 5000)) o (tenant, days, rows),
+            generate_series(1, o.rows) ORDER BY random()
+        """,
+        usual=tenants[0],
+        long=tenants[1],
+    )
+    change(db, "ANALYZE audit_events")
+    with db.begin() as conn:
+        assert remove_old(conn, History.AUDIT, 50) == {UUID(tenants[0]): BATCH}
+        read = text(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'audit_events'"
+        )
+        assert conn.scalar(read) < 5 * BATCH
