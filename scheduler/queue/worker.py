@@ -18,6 +18,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Notification, Status
 from procrastinate.manager import JobManager, NotificationCallback
 
+from scheduler.queue.connections import make_connector
 from scheduler.queue.pulse import WorkerHeartbeat
 from scheduler.queue.small_jobs import fetch_small_job
 from scheduler.queue.tasks import (
@@ -31,8 +32,7 @@ from scheduler.queue.tasks import (
     Run,
     RunsJob,
 )
-from scheduler.storage.pooler import open_async_session, open_quick_session, supports_listen_async
-from scheduler.storage.silent_connections import CONNECTION, PatientAsyncConnection
+from scheduler.storage.pooler import open_quick_session, supports_listen_async
 
 PAUSE_SECONDS = 1.0
 FINISH_PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
@@ -146,7 +146,7 @@ class ResilientJobManager(JobManager):
             self._announce()
             await on_notification(channel=channel, notification=notification)
 
-        connector = _connector(self._listen_url, min_size=0, max_size=1)
+        connector = make_connector(self._listen_url, min_size=0, max_size=1)
         listening = JobManager(connector)
         await connector.open_async()
         try:
@@ -197,7 +197,7 @@ def make_worker_app(
     commits do not wait for the disk: what a crash of the server undoes is a fetch, before the claim that is waited
     for, or the end of a job, which the reconciler repeats.
     """
-    connector = _connector(libpq_url, min_size=1, max_size=2, configure=open_quick_session)
+    connector = make_connector(libpq_url, min_size=1, max_size=2, configure=open_quick_session)
     app = _app(connector, listen_url, pulse, beat_seconds, room, announce)
 
     @app.task(name=RUN_TASK, queue=QUEUE, pass_context=True)
@@ -228,7 +228,7 @@ def make_check_app(
     Its tasks are `check([(trigger_id, version), …])`, `deliver(delivery_id, attempt)` and `cancel(invocation_id)`.
     It takes one connection if it runs without a listener: all can wait a second.
     """
-    connector = _connector(libpq_url, min_size=1, max_size=1)
+    connector = make_connector(libpq_url, min_size=1, max_size=1)
     app = _app(connector, libpq_url, pulse, beat_seconds)
 
     @app.task(name=CHECK_TASK, queue=IO_QUEUE)
@@ -271,22 +271,3 @@ def _app(
     app = App(connector=connector)
     app.job_manager = ResilientJobManager(connector, pulse, beat_seconds, room, listen_url, announce)
     return app
-
-
-def _connector(
-    libpq_url: str,
-    *,
-    min_size: int,
-    max_size: int,
-    configure: Callable[[psycopg.AsyncConnection], Awaitable[None]] = open_async_session,
-) -> PsycopgConnector:
-    return PsycopgConnector(
-        conninfo=libpq_url,
-        min_size=min_size,
-        max_size=max_size,
-        timeout=5.0,
-        reconnect_timeout=2.0,
-        connection_class=PatientAsyncConnection,
-        kwargs={"application_name": "reveille-jobs", **CONNECTION},
-        configure=configure,
-    )

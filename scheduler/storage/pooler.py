@@ -36,10 +36,10 @@ def open_session(connection: psycopg.Connection[Any]) -> bool:
 
 
 async def open_async_session(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Prepares a new connection for Procrastinate."""
+    """Prepares a new connection for Procrastinate, where each statement is a transaction."""
+    await connection.set_autocommit(True)
     cursor = await connection.execute(BACKEND)
     row = await cursor.fetchone()
-    await connection.commit()
     if row is None or tuple(row) != (connection.info.backend_pid,):
         connection.prepare_threshold = None
 
@@ -49,7 +49,6 @@ async def open_quick_session(connection: psycopg.AsyncConnection[Any]) -> None:
     await open_async_session(connection)
     if connection.prepare_threshold is not None:
         await connection.execute(QUICKLY)
-        await connection.commit()
 
 
 def supports_listen(connection: psycopg.Connection[Any]) -> bool:

@@ -98,10 +98,11 @@ class PatientConnection(psycopg.Connection[Any]):
 
 
 class PatientAsyncConnection(psycopg.AsyncConnection[Any]):
-    """A connection of an event loop that records since when it waits."""
+    """A connection of an event loop that records since when it waits, and when it last had an answer."""
 
     waiting_since: float | None = None
     asked_at: float = 0.0
+    answered_at: float = float("-inf")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -111,9 +112,11 @@ class PatientAsyncConnection(psycopg.AsyncConnection[Any]):
         """Waits for the server and records since when."""
         self.waiting_since = time.monotonic()
         try:
-            return await super().wait(*args, **kwargs)
+            answer = await super().wait(*args, **kwargs)
         finally:
             self.waiting_since = None
+        self.answered_at = time.monotonic()
+        return answer
 
 
 class Watch:
