@@ -19,9 +19,10 @@ from scheduler.clock.trigger_pass import TriggerPass
 from scheduler.domain.right_of_way import WAY
 from scheduler.invocations.windows import DUE as DUE_WINDOWS
 from scheduler.invocations.windows import claim_windows_of, close_windows
-from scheduler.storage.engine import Database, give_way, take_way
+from scheduler.storage.engine import Database
 from scheduler.storage.fair_shares import read_waiting, tenants_with_few
 from scheduler.storage.faults import first_line
+from scheduler.storage.ways import give_way, take_way
 
 PAUSE_SECONDS = 0.01
 """The interval between two looks while passes are full."""

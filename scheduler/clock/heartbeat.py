@@ -10,9 +10,15 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.ids import new_id
+from scheduler.storage.pipelines import send_along
 
 EVERY_SECONDS = 2.0
 FORGET_AFTER = "1 hour"
+BEAT = text("""
+    INSERT INTO scheduler_processes AS p (id, name, passes, recorded) VALUES (:id, :name, :passes, :recorded)
+    ON CONFLICT (id) DO UPDATE SET last_pass_at = clock_timestamp(),
+        passes = p.passes + excluded.passes, recorded = p.recorded + excluded.recorded
+""")
 
 
 class Heartbeat:
@@ -32,15 +38,7 @@ class Heartbeat:
         self._recorded += recorded
         if self._clock.monotonic() - self._beat_at < EVERY_SECONDS:
             return
-        conn.execute(
-            text("""
-                INSERT INTO scheduler_processes AS p (id, name, passes, recorded)
-                VALUES (:id, :name, :passes, :recorded)
-                ON CONFLICT (id) DO UPDATE SET last_pass_at = clock_timestamp(),
-                    passes = p.passes + excluded.passes, recorded = p.recorded + excluded.recorded
-            """),
-            {"id": self.id, "name": self.name, "passes": self._passes, "recorded": self._recorded},
-        )
+        send_along(conn, BEAT, id=self.id, name=self.name, passes=self._passes, recorded=self._recorded)
         self._beat_at = self._clock.monotonic()
         self._passes = self._recorded = 0
 

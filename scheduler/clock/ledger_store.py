@@ -27,9 +27,11 @@ from scheduler.clock.ledger_pass import LedgerPass, Pace, PassFailures
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import stops_process
 from scheduler.metrics import TALLY, open_tally, settle
-from scheduler.storage.engine import Database, give_way
+from scheduler.storage.engine import Database
 from scheduler.storage.fair_shares import has_neighbours
 from scheduler.storage.faults import blames_rows, first_line
+from scheduler.storage.pipelines import Answer
+from scheduler.storage.ways import give_way
 
 
 class FullPassLane(Protocol):
@@ -86,10 +88,9 @@ class LedgerStore(BaseJobStore):
         """Creates a pass that works on `conn`."""
 
     @abstractmethod
-    def next_due_in(self, conn: Connection) -> float | None:
-        """Returns the seconds until the next row is due by the database's clock, negative if overdue;
-
-        None without rows.
+    def ask_next_due(self, conn: Connection) -> Answer:
+        """Asks for the seconds until the next row is due by the database's clock: negative if overdue, None without
+        rows.
         """
 
     @abstractmethod
@@ -197,8 +198,9 @@ class LedgerStore(BaseJobStore):
         with closing(done.conn):
             try:
                 done.write()
-                due_in = self.next_due_in(done.conn)
+                asked = self.ask_next_due(done.conn)
                 done.conn.commit()
+                due_in: float | None = asked.scalar()
                 settle(done.conn.get_execution_options()[TALLY])
             except BaseException as error:  # as the driver or a kind raises it
                 if stops_process(error):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, text
+from sqlalchemy import Connection, text
 
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, build_job, job_id
@@ -22,21 +22,23 @@ from scheduler.intake.checks import run_checks
 from scheduler.metrics import FIRINGS, later, tally_by
 from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_array
 from scheduler.storage.audit import Event, record_events
-from scheduler.storage.fair_shares import due_of, due_of_tenants, read_shares, share_parameters
+from scheduler.storage.fair_shares import ask_waiting, due_of, due_of_tenants, share_parameters, shares_of
 from scheduler.storage.faults import quarantine_note
-from scheduler.storage.rows import reader
+from scheduler.storage.pipelines import send_along
+from scheduler.storage.rows import Result, reader
 from scheduler.storage.triggers import stop_jobs
 
 EXECUTOR = "ledger"
 
 # The clock is read in a sub-select: directly in WHERE, the volatile function would prevent the use of the index.
 # The jobs are locked before they are joined, so that those of a pass still being written cost one lookup each.
+_DUE = "next_run_time <= (SELECT clock_timestamp())"
 _OLDEST = """
-    SELECT trigger_id, kind, next_run_time FROM jobs
-    WHERE next_run_time <= (SELECT clock_timestamp())
+    SELECT trigger_id, kind, next_run_time FROM jobs WHERE {where}
     ORDER BY next_run_time LIMIT :limit
     FOR UPDATE SKIP LOCKED
 """
+_HAS_ROOM = f"(SELECT count(*) FROM (SELECT FROM jobs WHERE {_DUE} LIMIT :limit) AS few) < :limit"  # noqa: S608  # ours
 _OLDEST_OF_EACH = f"""
     SELECT theirs.* FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:shares AS int[])) AS v(tenant_id, share)
     CROSS JOIN LATERAL (
@@ -59,7 +61,9 @@ _CLAIM = """
     ORDER BY j.next_run_time
     FOR UPDATE OF t SKIP LOCKED
 """
-CLAIM = text(_CLAIM.format(due=_OLDEST))
+CLAIM = text(_CLAIM.format(due=_OLDEST.format(where=_DUE)))
+CLAIM_ALL = text(_CLAIM.format(due=_OLDEST.format(where=f"{_DUE} AND {_HAS_ROOM}")))
+"""Claims all that is due, or nothing when there may be more than `limit`."""
 CLAIM_SHARES = text(_CLAIM.format(due=_OLDEST_OF_EACH))
 DUE = due_of_tenants("jobs", "next_run_time", "next_run_time IS NOT NULL")
 
@@ -130,14 +134,19 @@ class TriggerPass(LedgerPass):
 
     def claim(self, limit: int) -> list[LedgerJob]:
         """Locks up to `limit` due jobs, oldest slot first, in fair shares if more are due; decides each."""
-        shares = read_shares(self.conn, DUE, limit, leaves_few=self.leaves_few)
+        asked = ask_waiting(self.conn, DUE, limit)
+        claimed = send_along(self.conn, CLAIM_ALL, limit=limit)
+        waiting = dict(asked.all())
+        if not waiting:
+            return self._decided(claimed)
+        shares = shares_of(waiting, limit, leaves_few=self.leaves_few)
         if shares is not None:
             return self.claim_shares(shares)
-        return self._decided(self.conn.execute(CLAIM, {"limit": limit}))
+        return self._decided(send_along(self.conn, CLAIM, limit=limit))
 
     def claim_shares(self, shares: Mapping[UUID, int]) -> list[LedgerJob]:
         """Locks the given number of due jobs of each tenant, oldest slots first; decides each."""
-        return self._decided(self.conn.execute(CLAIM_SHARES, share_parameters(shares)))
+        return self._decided(send_along(self.conn, CLAIM_SHARES, **share_parameters(shares)))
 
     def submit(self, job: LedgerJob) -> None:
         """Collects a claim for `write`."""
@@ -170,7 +179,7 @@ class TriggerPass(LedgerPass):
                 ended[claim.trigger.id] = claim._replace(disabled=quarantine_note(error))
         exhausted = recorded.exhausted | checked.exhausted
         stopped = exhausted.union(ended)
-        self.conn.execute(ADVANCE_JOBS, self._advances)
+        send_along(self.conn, ADVANCE_JOBS, **self._advances)
         if stopped:
             stop_jobs(self.conn, stopped, with_expiry=True)
         if ended:
@@ -195,7 +204,7 @@ class TriggerPass(LedgerPass):
         record_events(self.conn, events)
         return recorded.count + checked.count
 
-    def _decided(self, result: CursorResult[Any]) -> list[LedgerJob]:
+    def _decided(self, result: Result) -> list[LedgerJob]:
         jobs: list[LedgerJob] = []
         slot: datetime | None = None
         read = _readers(result.keys())

@@ -24,12 +24,14 @@ from scheduler.manage.trigger_rows import change_trigger, fresh_start, lock_trig
 from scheduler.manage.trigger_spec import TriggerWithLimits
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
+from scheduler.storage.pipelines import Answer, send_along
 from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.tables.core import Job as JobRow
 from scheduler.storage.tables.core import Trigger
 
 NEXT_DUE = text("""
-    SELECT extract(epoch FROM min(next_run_time) - clock_timestamp()) FROM jobs WHERE next_run_time IS NOT NULL
+    SELECT extract(epoch FROM min(next_run_time) - clock_timestamp())::float8 FROM jobs
+    WHERE next_run_time IS NOT NULL
 """)
 
 # Selects the same row as the pass's claim would, but reads only ids, which always works.
@@ -58,10 +60,9 @@ class TriggerStore(LedgerStore):
         """Creates a pass over the due trigger jobs, which also writes the heartbeat."""
         return TriggerPass(conn, self._heartbeat)
 
-    def next_due_in(self, conn: Connection) -> float | None:
-        """Returns the seconds until the earliest job."""
-        seconds = conn.scalar(NEXT_DUE)
-        return None if seconds is None else float(seconds)
+    def ask_next_due(self, conn: Connection) -> Answer:
+        """Asks for the seconds until the earliest job."""
+        return send_along(conn, NEXT_DUE)
 
     def first_due_id(self, conn: Connection) -> str | None:
         """Returns the job that has been due longest."""

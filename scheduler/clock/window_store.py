@@ -18,9 +18,10 @@ from scheduler.clock.ledger_pass import LedgerPass
 from scheduler.clock.ledger_store import LedgerStore
 from scheduler.domain.model import HeldReason
 from scheduler.invocations.budgets import DueWindow
-from scheduler.invocations.windows import claim_due_windows, close_windows, next_window_due_in
+from scheduler.invocations.windows import ask_next_due, claim_due_windows, close_windows
 from scheduler.storage.audit import record_event
 from scheduler.storage.faults import quarantine_note
+from scheduler.storage.pipelines import Answer
 
 WINDOWS = "windows"
 
@@ -69,9 +70,9 @@ class WindowStore(LedgerStore):
         """Creates a pass over the due windows."""
         return WindowPass(conn)
 
-    def next_due_in(self, conn: Connection) -> float | None:
-        """Returns the seconds until the next window closes."""
-        return next_window_due_in(conn)
+    def ask_next_due(self, conn: Connection) -> Answer:
+        """Asks for the seconds until the next window closes."""
+        return ask_next_due(conn)
 
     def quarantine(self, conn: Connection, job_id: str, error: BaseException) -> None:
         """Holds the window: its firings are kept, and a person has to look at it."""

@@ -23,6 +23,7 @@ from scheduler.storage.arrays import array, id_array, text_array, time_array, un
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import SOON, notify
 from scheduler.storage.live import Change, notify_watchers
+from scheduler.storage.pipelines import savepoint, send_along
 from scheduler.storage.traces import keep_traceparents
 
 OPEN_WINDOWS = text("""
@@ -226,7 +227,8 @@ class Batch:
 
     def _open_windows(self, conn: Connection) -> dict[bytes, _Window]:
         """Opens or joins each agent's window, and closes those that are full now."""
-        rows = [(row[0], row[1].bytes, *row[2:]) for row in conn.execute(OPEN_WINDOWS, self._window_values).all()]
+        opened = send_along(conn, OPEN_WINDOWS, **self._window_values).all()
+        rows = [(id_, agent_id.bytes, *rest) for id_, agent_id, *rest in opened]
         full = {id_ for id_, agent_id, _, count in rows if count >= self._openings[agent_id].trigger.max_batch}
         if full:
             conn.execute(CLOSE_FULL_WINDOWS, {"ids": list(full), "now": self._now})
@@ -242,12 +244,12 @@ class Batch:
         counting, duplicates = self._counting, {}
         values = self._firing_values | {"invocation_ids": id_array([window.raw_id for window in windows])}
         try:
-            with conn.begin_nested():
+            with savepoint(conn):
                 if counting.is_once_each:
-                    conn.execute(RECORD_ONCE_EACH, values | counting.values(windows))
+                    send_along(conn, RECORD_ONCE_EACH, **values | counting.values(windows))
                 else:
-                    conn.execute(INSERT_FIRINGS, values)
-                    conn.execute(COUNT_TRIGGERS, counting.values(windows))
+                    send_along(conn, INSERT_FIRINGS, **values)
+                    send_along(conn, COUNT_TRIGGERS, **counting.values(windows))
         except IntegrityError as error:
             if "uq_firings_occurrence" not in str(error.orig):
                 raise
@@ -271,10 +273,9 @@ class _CounterIncrease:
         counted: Iterable[bool] = repeat(True),
     ) -> None:
         """`trigger_ids` and `counted` are parallel to `firings`."""
-        self._now = now
         fires = Counter(compress(trigger_ids, counted))
         last = dict(compress(zip(trigger_ids, count()), counted))
-        self._last = list(last.values())
+        self._now, self._last = now, list(last.values())
         triggers = [firings[place].trigger for place in self._last]
         spent = [
             trigger.max_fires is not None and trigger.fire_count + fires[trigger_id] >= trigger.max_fires

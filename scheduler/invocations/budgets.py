@@ -20,6 +20,7 @@ from scheduler.invocations.transitions import freeing
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.budgets import Accounts, Notice, announce, lock_accounts, read_accounts
 from scheduler.storage.engine import notify
+from scheduler.storage.pipelines import send_along
 
 WIDEN = text("""
     UPDATE invocations i SET due_at = v.due_at, held_note = :note
@@ -34,10 +35,10 @@ HOLD = text("""
     WHERE i.id = v.id
 """)
 
-FREE_DUE = freeing("held_until <= (SELECT clock_timestamp()) AND state = 'collecting'", skip_locked=True)
+FREE_DUE = text(freeing("held_until <= (SELECT clock_timestamp()) AND state = 'collecting'", skip_locked=True))
 _ON_BUDGET = "state = 'collecting' AND (held_reason = 'budget' OR (held_reason IS NULL AND held_note IS NOT NULL))"
-FREE_ALL_OF_TENANT = freeing(f"tenant_id = :id AND {_ON_BUDGET}")
-FREE_ALL_OF_AGENT = freeing(f"agent_id = :id AND {_ON_BUDGET}")
+FREE_ALL_OF_TENANT = text(freeing(f"tenant_id = :id AND {_ON_BUDGET}"))
+FREE_ALL_OF_AGENT = text(freeing(f"agent_id = :id AND {_ON_BUDGET}"))
 
 URGENT = text("""
     SELECT DISTINCT f.invocation_id FROM firings f JOIN triggers t ON t.id = f.trigger_id
@@ -112,7 +113,7 @@ def judge(conn: Connection, windows: Sequence[DueWindow], full: Collection[UUID]
 
 def free_due_windows(conn: Connection) -> None:
     """Makes windows due whose hold is over; closing them checks the budget again."""
-    conn.execute(FREE_DUE)
+    send_along(conn, FREE_DUE)
 
 
 def free_tenants_windows(conn: Connection, tenant_id: UUID) -> None:

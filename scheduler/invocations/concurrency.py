@@ -20,6 +20,7 @@ from scheduler.queue.tasks import Capacity
 from scheduler.storage.advisory_locks import AdvisoryLock
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
+from scheduler.storage.pipelines import send_along
 from scheduler.storage.rows import rows_as
 
 SHARE = 3
@@ -86,7 +87,7 @@ class Candidate:
 
 def read_candidates(conn: Connection, ids: Iterable[UUID]) -> list[Candidate]:
     """Returns the ready ones among the invocations, oldest first."""
-    return rows_as(Candidate, conn.execute(CANDIDATES, {"ids": uuid_array(ids)}))
+    return rows_as(Candidate, send_along(conn, CANDIDATES, ids=uuid_array(ids)))
 
 
 def rooms_of_tenants(conn: Connection, candidates: Sequence[Candidate]) -> dict[UUID, int]:

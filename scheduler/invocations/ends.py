@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, any_, bindparam, func, select
+from sqlalchemy import Connection, func, select, text
 
 from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.model import FINAL_STATES, InvocationState
@@ -19,14 +19,15 @@ from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied,
 from scheduler.domain.text import storable
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.transitions import EACH, NOW, Transition, free_agents, move, move_each
-from scheduler.notifications.notify import notify_of_failures, notify_people
+from scheduler.notifications.notify import ask_runs, notify_of_failures, notify_people
 from scheduler.queue.tasks import defer_cancels
-from scheduler.storage.arrays import Uuids
+from scheduler.storage.arrays import uuid_array
 from scheduler.storage.audit import SYSTEM
 from scheduler.storage.engine import SOON, notify
+from scheduler.storage.pipelines import send_along
 from scheduler.storage.remote_tasks import find_cancellable
 from scheduler.storage.tables.core import Agent, Invocation
-from scheduler.storage.transcripts import keep_reflections
+from scheduler.storage.transcripts import ask_untold, keep_reflections
 from scheduler.storage.usage import count_all_spent, count_invocations
 
 ERROR_LENGTH = 2000
@@ -36,6 +37,21 @@ HANDED_BACK = "handed_back"
 """The outcome of an attempt that does not count toward MAX_TRIES: the worker had to stop, the agent did not fail."""
 PUT_OFF = "put_off"
 """The outcome of an attempt that does not count at first: the agent or its model said when to come back."""
+
+LOCK_ATTEMPTS = text("""
+    SELECT id, tenant_id, state, attempt, started_at, tries, cancel_requested, complete_token_hash, clock_timestamp()
+    FROM invocations WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE
+""")
+
+_TIMEOUT = select(Agent.timeout_seconds).where(Agent.id == Invocation.agent_id).scalar_subquery()
+_DEADLINE = NOW + func.make_interval(0, 0, 0, 0, 0, 0, _TIMEOUT)  # the last one is in seconds
+_OF_END = {"tries": EACH.c.tries, "reason": EACH.c.reason}
+_OF_RETRY = {"due_at": NOW + func.make_interval(0, 0, 0, 0, 0, 0, EACH.c.delay)}
+_OF_REPLY = {
+    "reply": func.coalesce(EACH.c.reply, Invocation.reply),
+    "reply_truncated": func.coalesce(EACH.c.reply_truncated, Invocation.reply_truncated),
+}
+"""The columns that an end, one that is retried, and one with a reply write."""
 
 _LEFT_RUNNING = frozenset({"timeout", "worker_lost"})
 """The reasons of a last attempt that was given up here, while its run may go on at its service."""
@@ -119,23 +135,8 @@ def lock_attempt(conn: Connection, invocation_id: UUID) -> LockedAttempt | None:
 
 def lock_attempts(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedAttempt]:
     """Locks invocations, ordered by id, and reads their last attempts."""
-    rows = conn.execute(
-        select(
-            Invocation.id,
-            Invocation.tenant_id,
-            Invocation.state,
-            Invocation.attempt,
-            Invocation.started_at,
-            Invocation.tries,
-            Invocation.cancel_requested,
-            Invocation.complete_token_hash,
-            NOW,
-        )
-        .where(Invocation.id == any_(bindparam(None, list(ids), Uuids())))
-        .order_by(Invocation.id)
-        .with_for_update()
-    )
-    return {row[0]: LockedAttempt(row[0], row[1], InvocationState(row[2]), *row[3:]) for row in rows.all()}
+    rows = send_along(conn, LOCK_ATTEMPTS, ids=uuid_array(ids)).all()
+    return {row[0]: LockedAttempt(row[0], row[1], InvocationState(row[2]), *row[3:]) for row in rows}
 
 
 def conclude(conn: Connection, current: LockedAttempt, outcome: Outcome, actor: str = SYSTEM) -> None:
@@ -183,23 +184,18 @@ def _decide(current: LockedAttempt, outcome: Outcome) -> _End:
 
 
 def _await(conn: Connection, source: InvocationState, ends: Sequence[_End]) -> None:
-    timeout = select(Agent.timeout_seconds).where(Agent.id == Invocation.agent_id).scalar_subquery()
-    deadline = NOW + func.make_interval(0, 0, 0, 0, 0, 0, timeout)  # the last one is in seconds
     ids = [end.current.id for end in ends]
-    move(conn, ids, source, InvocationState.AWAITING, deadline_at=deadline)
+    move(conn, ids, source, InvocationState.AWAITING, deadline_at=_DEADLINE)
 
 
 def _move_on(
     conn: Connection, source: InvocationState, target: InvocationState, ends: Sequence[_End], actor: str
 ) -> list[Transition]:
-    values: dict[str, Any] = {"tries": EACH.c.tries, "reason": EACH.c.reason}
+    values: dict[str, Any] = dict(_OF_END)
     if target is InvocationState.RETRYING:
-        values["due_at"] = NOW + func.make_interval(0, 0, 0, 0, 0, 0, EACH.c.delay)
+        values |= _OF_RETRY
     if any(isinstance(end.outcome, Replied) for end in ends):
-        values |= {
-            "reply": func.coalesce(EACH.c.reply, Invocation.reply),
-            "reply_truncated": func.coalesce(EACH.c.reply_truncated, Invocation.reply_truncated),
-        }
+        values |= _OF_REPLY
     rows, details = [], {}
     for end in ends:
         ended = _ended_attempt(end.current, end.outcome, cancelled=target is InvocationState.CANCELLED)
@@ -226,11 +222,13 @@ def _tell(conn: Connection, ends: Sequence[_End]) -> None:
     if spent:
         count_all_spent(conn, spent)
     final = [end for end in ends if end.target in _RUN_TO_ITS_END]
+    succeeded = [end for end in final if end.target is InvocationState.SUCCEEDED]
     if final:
         count_invocations(conn, [end.current.id for end in final])
-        keep_reflections(conn, {end.current.id: end.reply.get("reply", "") for end in final})
-    succeeded = [end for end in final if end.target is InvocationState.SUCCEEDED]
-    notify_people(conn, {end.current.id: end.reply["reply"] for end in succeeded})
+        runs = ask_runs(conn, [end.current.id for end in succeeded])
+        untold = ask_untold(conn, [end.current.id for end in final])
+        keep_reflections(conn, {end.current.id: end.reply.get("reply", "") for end in final}, untold)
+        notify_people(conn, {end.current.id: end.reply["reply"] for end in succeeded}, runs)
     left = [end.current.id for end in final if end.target is InvocationState.DEAD and end.reason in _LEFT_RUNNING]
     defer_cancels(conn, find_cancellable(conn, left))
     failed = [end for end in ends if end.target in (InvocationState.DEAD, InvocationState.SKIPPED)]

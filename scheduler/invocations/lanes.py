@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from scheduler.domain.right_of_way import WAY
 from scheduler.queue.small_jobs import RUNS_OF_A_SMALL_JOB
-from scheduler.storage.engine import Database, give_way, take_way, transact
+from scheduler.storage.engine import Database, transact
+from scheduler.storage.ways import give_way, take_way
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -82,7 +82,7 @@ HELD_FOR_NOTHING = text(f"""
         END
 """)  # noqa: S608
 
-FREE = freeing("id = :id AND state IN ('collecting', 'retrying') AND due_at IS NULL")
+FREE = text(freeing("id = :id AND state IN ('collecting', 'retrying') AND due_at IS NULL"))
 
 # Ids are UUIDv7: they start with the milliseconds since 1970, so the primary key's index finds the new ones.
 STRANDED = text(f"""

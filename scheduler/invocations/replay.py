@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, select, text, update
@@ -16,6 +17,8 @@ from scheduler.firings.new_firing import next_own_wake
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import Event, record_event, record_events
 from scheduler.storage.engine import notify
+from scheduler.storage.pipelines import send_along
+from scheduler.storage.rows import rows_as
 from scheduler.storage.tables.core import Agent, Invocation
 
 # A held window stays held: the reason applies to replayed firings as well.
@@ -128,12 +131,20 @@ def attach(conn: Connection, window_id: UUID, firing_ids: Sequence[UUID]) -> Non
     conn.execute(ATTACH, {"invocation_id": window_id, "ids": list(firing_ids)})
 
 
+class _DueFiring(NamedTuple):
+    """A deferred firing whose time has come."""
+
+    id: UUID
+    agent_id: UUID
+    tenant_id: UUID
+
+
 def return_deferred(conn: Connection, limit: int) -> int:
     """Puts up to `limit` due firings into their agents' windows, due now unless held; returns how many.
 
     Windows are locked first, in the order of their agents, as everywhere that writes both.
     """
-    due = conn.execute(FIND_DUE, {"limit": limit}).all()
+    due = rows_as(_DueFiring, send_along(conn, FIND_DUE, limit=limit))
     if not due or not try_lock(conn, AdvisoryLock.RETURN_DEFERRED):
         return 0
     by_agent: dict[tuple[UUID, UUID], list[UUID]] = defaultdict(list)

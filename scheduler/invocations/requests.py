@@ -38,6 +38,7 @@ from scheduler.storage.agents import zone_of_agent
 from scheduler.storage.arrays import Uuids
 from scheduler.storage.history_rows import GivenFiring
 from scheduler.storage.models import usable_models
+from scheduler.storage.pipelines import send_along
 from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables.core import Agent, Firing
@@ -105,10 +106,10 @@ def prepare_all(
     because a secret cannot be decrypted, gets an exception. The context is built for the first attempt and kept: a
     repeated request differs only in its attempt and token.
     """
-    agent_ids = list({each.agent_id for each in claimed})
-    agents = {row.id: row for row in rows_as(_RunAgent, conn.execute(AGENTS_OF_RUNS, {"ids": agent_ids}))}
+    carried = send_along(conn, TRACED_FIRINGS if traced else FIRINGS, ids=[each.id for each in claimed])
+    theirs = send_along(conn, AGENTS_OF_RUNS, ids={each.agent_id for each in claimed})
+    agents = {agent.id: agent for agent in rows_as(_RunAgent, theirs)}
     firings: dict[UUID, list[GivenFiring]] = defaultdict(list)
-    carried = conn.execute(TRACED_FIRINGS if traced else FIRINGS, {"ids": [each.id for each in claimed]})
     for firing in rows_as(GivenFiring, carried):
         firings[firing.invocation_id].append(firing)
     made = {
@@ -173,7 +174,7 @@ def _keep_contexts(
         if each.context is None and isinstance(work := made[each.id], PreparedRun)
     ]
     if new:
-        conn.execute(KEEP_CONTEXTS, {"rows": as_json(new)})
+        send_along(conn, KEEP_CONTEXTS, rows=as_json(new))
 
 
 def _thinking(

@@ -26,6 +26,9 @@ from scheduler.metrics import CLOSE_TO_CALL, RUN_DURATION
 from scheduler.net.connection import BEFORE_SENDING
 from scheduler.storage.tables.core import Invocation
 
+_NEXT_ATTEMPT = Invocation.attempt + 1
+_TOKEN_HASH = func.decode(EACH.c.token_hash, "hex")
+
 SHOWN_REPLY = 200
 SHOWN_TRIGGERS = 5
 MOST_IDS = 20
@@ -62,9 +65,9 @@ def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str)
         ],
         InvocationState.READY,
         InvocationState.RUNNING,
-        attempt=Invocation.attempt + 1,
+        attempt=_NEXT_ATTEMPT,
         worker=worker,
-        complete_token_hash=func.decode(EACH.c.token_hash, "hex"),
+        complete_token_hash=_TOKEN_HASH,
     )
     return [
         ClaimedRun(

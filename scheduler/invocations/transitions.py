@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from uuid import UUID
 from sqlalchemy import (
     JSON,
     Boolean,
+    ClauseElement,
     ColumnElement,
     Connection,
     Float,
     Integer,
     Text,
-    TextClause,
+    Update,
     Uuid,
     any_,
     bindparam,
@@ -29,7 +31,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
-from sqlalchemy.orm import InstrumentedAttribute
 
 from scheduler.domain.errors import Conflict
 from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, FiringState, InvocationState
@@ -37,10 +38,11 @@ from scheduler.metrics import FIRINGS, INVOCATIONS, RETRIES, add, later, tally_b
 from scheduler.queue.tasks import defer_cancels
 from scheduler.storage.arrays import Uuids, uuid_array
 from scheduler.storage.audit import SYSTEM, Event, record_events
-from scheduler.storage.engine import notify
 from scheduler.storage.live import Change, notify_watchers
+from scheduler.storage.pipelines import send_along
 from scheduler.storage.remote_tasks import find_cancellable
 from scheduler.storage.rows import as_json, rows_as
+from scheduler.storage.tables.base import CHANNEL
 from scheduler.storage.tables.core import Firing, Invocation
 
 NOW = func.clock_timestamp()
@@ -61,12 +63,7 @@ _CLEARED: dict[InvocationState, dict[str, Any]] = {
     InvocationState.RUNNING: {"started_at": NOW},
     InvocationState.RETRYING: {"worker": None, "deadline_at": None},
 }
-_ENDED = {
-    "finished_at": NOW,
-    "due_at": None,
-    "held_reason": None,
-    "deadline_at": None,
-}
+_ENDED = {"finished_at": NOW, **dict.fromkeys(("due_at", "held_reason", "deadline_at"))}
 
 _FIRING_IDS = (
     select(func.array_agg(aggregate_order_by(Firing.id, Firing.id)))
@@ -75,23 +72,27 @@ _FIRING_IDS = (
 )
 
 
-def freeing(which: str, *, skip_locked: bool = False) -> TextClause:
-    """The statement that makes the windows due now for which the SQL `which` holds.
+def freeing(which: str, *, skip_locked: bool = False) -> str:
+    """The SQL that makes the windows due now for which the SQL `which` holds.
 
     It locks them in the order of their agents, as everything does that writes several; `skip_locked` leaves those
     that somebody else holds.
     """
-    return text(f"""
+    return f"""
         WITH held AS (
             SELECT id FROM invocations WHERE {which} ORDER BY agent_id FOR UPDATE{" SKIP LOCKED" if skip_locked else ""}
         )
         UPDATE invocations i SET due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL
         FROM held WHERE i.id = held.id
-    """)  # noqa: S608  # conditions of ours
+    """  # noqa: S608  # conditions of ours
 
 
-_RELEASE_BUSY = freeing("""
-    agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state = 'collecting' AND held_reason = 'busy'
+_HELD_FOR_THEM = "agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state = 'collecting' AND held_reason = 'busy'"
+_RELEASE_BUSY = text(f"""
+    WITH freed AS ({freeing(_HELD_FOR_THEM)} RETURNING i.id) SELECT pg_notify('{CHANNEL}', '') FROM freed LIMIT 1
+""")  # noqa: S608  # conditions of ours
+_MARK_FIRINGS = text("""
+    UPDATE firings SET state = :state WHERE invocation_id = ANY(CAST(:ids AS uuid[])) RETURNING trigger_type
 """)
 
 EACH = (
@@ -109,6 +110,10 @@ EACH = (
     .render_derived("v", with_types=True)
 )
 """The rows of `move_each`, with the values for these columns."""
+
+_BY_IDS = (Invocation.id == any_(bindparam("ids", type_=Uuids())),)
+_BY_IDS_AND_FENCE = (*_BY_IDS, Invocation.attempt == bindparam("fence", type_=Integer()))
+_BY_EACH = (Invocation.id == EACH.c.id, Invocation.attempt == EACH.c.attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +157,8 @@ def move(
         check_move(source, target)
         return []
     reason = {"reason": values["reason"]} if "reason" in values else {}
-    which = [_is_any(Invocation.id, ids)]
-    if fence is not None:
-        which.append(Invocation.attempt == fence)
-    moved = _update(conn, which, {}, source, target, values)
+    which = _BY_IDS if fence is None else _BY_IDS_AND_FENCE
+    moved = _update(conn, which, {"ids": ids, "fence": fence}, source, target, values)
     _follow(conn, moved, target, actor, {each.id: reason | (detail or {}) for each in moved})
     if source in ACTIVE_STATES and target in FINAL_STATES:
         free_agents(conn, moved)
@@ -180,28 +183,49 @@ def move_each(
     if not rows:
         check_move(source, target)
         return []
-    which = [Invocation.id == EACH.c.id, Invocation.attempt == EACH.c.attempt]
-    moved = _update(conn, which, {"each": as_json(rows)}, source, target, values)
+    moved = _update(conn, _BY_EACH, {"each": as_json(rows)}, source, target, values)
     _follow(conn, moved, target, actor, details or {})
     return moved
 
 
 def _update(
     conn: Connection,
-    which: Sequence[ColumnElement[bool]],
-    parameters: dict[str, str],
+    which: tuple[ColumnElement[bool], ...],
+    parameters: Mapping[str, object],
     source: InvocationState,
     target: InvocationState,
     values: Mapping[str, object],
 ) -> list[Transition]:
     check_move(source, target)
+    of_columns = {name: value if isinstance(value, ClauseElement) else None for name, value in values.items()}
+    statement = _statement(which, source, target, tuple(of_columns.items()))
+    plain = {f"new_{name}": values[name] for name, expression in of_columns.items() if expression is None}
+    return rows_as(Transition, send_along(conn, statement, **parameters, **plain))
+
+
+@functools.lru_cache(100)
+def _statement(
+    which: tuple[ColumnElement[bool], ...],
+    source: InvocationState,
+    target: InvocationState,
+    of_columns: tuple[tuple[str, ClauseElement | None], ...],
+) -> Update:
+    """Builds the update of a transition, once, as that takes longer than its execution.
+
+    `of_columns`: further columns with their SQL, or with None for a value: the parameter `new_COLUMN`.
+    """
+    columns = Invocation.__table__.c
+    values = {
+        name: bindparam(f"new_{name}", type_=columns[name].type) if expression is None else expression
+        for name, expression in of_columns
+    }
     standard = dict(_ENDED if target in FINAL_STATES else _CLEARED.get(target, {}))
     if source is InvocationState.COLLECTING:
         standard |= {"firing_ids": _FIRING_IDS, "held_reason": None, "held_until": None, "held_note": None}
-    statement = (
+    return (
         update(Invocation)
         .where(*which, Invocation.state == source)
-        .values(**{"state": target} | standard | dict(values))
+        .values(**{"state": target} | standard | values)
         .returning(
             Invocation.id,
             Invocation.tenant_id,
@@ -212,7 +236,6 @@ def _update(
             (NOW - Invocation.ready_at).label("waited"),
         )
     )
-    return rows_as(Transition, conn.execute(statement, parameters))
 
 
 def _follow(
@@ -235,20 +258,10 @@ def _follow(
     notify_watchers(conn, [Change(each.tenant_id, "invocation", each.id) for each in moved])
 
 
-def _is_any(column: InstrumentedAttribute[UUID], ids: Collection[UUID]) -> ColumnElement[bool]:
-    return column == any_(bindparam(None, list(ids), Uuids()))
-
-
 def _mark_firings(conn: Connection, moved: Collection[Transition], target: InvocationState) -> None:
     state = FIRING_STATES[target]
-    kinds = conn.scalars(
-        update(Firing)
-        .where(_is_any(Firing.invocation_id, [each.id for each in moved]))
-        .values(state=state)
-        .returning(Firing.trigger_type)
-    )
-    counts = Counter(kinds.all())
-    later(conn, tally_by(FIRINGS, [((kind, state.value), number) for kind, number in counts.items()]))
+    marked = send_along(conn, _MARK_FIRINGS, ids=uuid_array(each.id for each in moved), state=state.value)
+    later(conn, lambda: tally_by(FIRINGS, Counter((kind, state.value) for (kind,) in marked.all()).items())())
 
 
 def free_agents(conn: Connection, moved: Collection[Transition]) -> None:
@@ -260,9 +273,7 @@ def free_agents(conn: Connection, moved: Collection[Transition]) -> None:
     """
     if not moved:
         return
-    released = conn.execute(_RELEASE_BUSY, {"agent_ids": uuid_array(each.agent_id for each in moved)})
-    if released.rowcount:
-        notify(conn)
+    send_along(conn, _RELEASE_BUSY, agent_ids=uuid_array(each.agent_id for each in moved))
 
 
 def _audit(
@@ -272,18 +283,8 @@ def _audit(
     actor: str,
     details: Mapping[UUID, dict[str, Any]],
 ) -> None:
+    said = {each.id: {"attempt": each.attempt} | details.get(each.id, {}) for each in moved}
     action = f"invocation.{target}"
     record_events(
-        conn,
-        [
-            Event(
-                action,
-                each.tenant_id,
-                each.id,
-                each.agent_id,
-                actor,
-                {"attempt": each.attempt} | details.get(each.id, {}),
-            )
-            for each in moved
-        ],
+        conn, [Event(action, each.tenant_id, each.id, each.agent_id, actor, said[each.id]) for each in moved]
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -25,16 +25,15 @@ from scheduler.notifications.notify import notify_of_failures
 from scheduler.queue.tasks import defer_runs
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.engine import notify
-from scheduler.storage.fair_shares import due_of, due_of_tenants, read_shares, share_parameters
+from scheduler.storage.fair_shares import ask_waiting, due_of, due_of_tenants, share_parameters, shares_of
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
+from scheduler.storage.pipelines import Answer, send_along
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tables.core import IS_ACTIVE
 
 # States are literals, so that partial indexes are used, and the clock is read once, for the same reason.
-_OPEN = """
-    SELECT id, agent_id, state, firing_count, opened_at, due_at FROM invocations
-    WHERE state IN ('collecting', 'retrying')
-"""
+_IS_OPEN = "state IN ('collecting', 'retrying')"
+_OPEN = f"SELECT id, agent_id, state, firing_count, opened_at, due_at FROM invocations WHERE {_IS_OPEN}"  # noqa: S608
 CLAIM_DUE = text(f"""
     {_OPEN} AND due_at <= (SELECT clock_timestamp()) ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)  # a constant of ours
@@ -44,7 +43,7 @@ CLAIM_SHARES = text(f"""
         {_OPEN} AND {due_of("due_at", "v.tenant_id")} ORDER BY tenant_id, due_at LIMIT v.share FOR UPDATE SKIP LOCKED
     ) AS theirs
 """)  # noqa: S608  # both parts are ours
-DUE = due_of_tenants("invocations", "due_at", "state IN ('collecting', 'retrying')")
+DUE = due_of_tenants("invocations", "due_at", _IS_OPEN)
 
 NEXT_DUE = text("""
     SELECT extract(epoch FROM least(
@@ -77,24 +76,17 @@ LOCKS_OF_PAUSED = [
 """Each locks one kind of row that can pause agents, and returns the paused agents."""
 
 READ_ACTIVE = text(f"""
-    SELECT id, agent_id FROM invocations
-    WHERE agent_id = ANY(CAST(:agent_ids AS uuid[])) AND {IS_ACTIVE}
+    SELECT id, agent_id FROM invocations WHERE agent_id = ANY(CAST(:agent_ids AS uuid[])) AND {IS_ACTIVE}
 """)  # noqa: S608  # our own constant
 
 LOCK_ACTIVE = text(f"""
-    SELECT agent_id FROM invocations
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND {IS_ACTIVE}
-    FOR UPDATE SKIP LOCKED
+    SELECT agent_id FROM invocations WHERE id = ANY(CAST(:ids AS uuid[])) AND {IS_ACTIVE} FOR UPDATE SKIP LOCKED
 """)  # noqa: S608  # our own constant
 
-HOLD = text("""
-    UPDATE invocations SET due_at = NULL, held_reason = :reason WHERE id = ANY(CAST(:ids AS uuid[]))
-""")
+HOLD = text("UPDATE invocations SET due_at = NULL, held_reason = :reason WHERE id = ANY(CAST(:ids AS uuid[]))")
 
-RELEASE = freeing("""
-    agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state IN ('collecting', 'retrying')
-        AND due_at IS NULL AND held_reason = ANY(CAST(:reasons AS text[]))
-""")
+_HELD_FOR = f"{_IS_OPEN} AND due_at IS NULL AND held_reason = ANY(CAST(:reasons AS text[]))"
+RELEASE = text(freeing(f"agent_id = ANY(CAST(:agent_ids AS uuid[])) AND {_HELD_FOR}"))
 
 # The batch moves out, not the rest, so that a backlog of thousands is not rewritten for each hundred that leave.
 SPLIT = text("""
@@ -118,8 +110,7 @@ SPLIT = text("""
     )
     INSERT INTO invocations (id, tenant_id, agent_id, state, opened_at, ready_at, firing_count, firing_ids)
     SELECT batch_id, tenant_id, agent_id, 'ready', opened_at, clock_timestamp(), cardinality(firing_ids), firing_ids
-    FROM remaining
-    RETURNING id, tenant_id, agent_id, attempt, firing_ids
+    FROM remaining RETURNING id, tenant_id, agent_id, attempt, firing_ids
 """)
 
 
@@ -137,6 +128,16 @@ class CloseResult:
     """Windows of deleted or expired agents; their firings are kept for a replay."""
     widened: int = 0
     """Windows that stay open longer because a budget is nearly spent."""
+
+
+class _Agent(NamedTuple):
+    """An agent with what decides on its windows; `gone`: why it can no longer run."""
+
+    id: UUID
+    is_paused: bool
+    max_batch: int
+    gone: str | None
+    has_budget: bool
 
 
 @dataclass(slots=True)
@@ -160,11 +161,12 @@ def claim_due_windows(conn: Connection, limit: int, *, leaves_few: bool = False)
     `leaves_few`, what the express lane takes is left to it.
     """
     free_due_windows(conn)
+    waiting = ask_waiting(conn, DUE, limit)
     return_deferred(conn, limit)
-    shares = read_shares(conn, DUE, limit, leaves_few=leaves_few)
+    shares = shares_of(dict(waiting.all()), limit, leaves_few=leaves_few)
     if shares is not None:
         return claim_windows_of(conn, shares)
-    return rows_as(DueWindow, conn.execute(CLAIM_DUE, {"limit": limit}))
+    return rows_as(DueWindow, send_along(conn, CLAIM_DUE, limit=limit))
 
 
 def claim_windows_of(conn: Connection, shares: Mapping[UUID, int]) -> Sequence[DueWindow]:
@@ -197,10 +199,9 @@ def close_windows(conn: Connection, due: Sequence[DueWindow]) -> CloseResult:
     )
 
 
-def next_window_due_in(conn: Connection) -> float | None:
-    """Returns the seconds until the next window closes or the next retry starts; None when all are held."""
-    seconds: float | None = conn.execute(NEXT_DUE).scalar_one()
-    return seconds
+def ask_next_due(conn: Connection) -> Answer:
+    """Asks for the seconds until the next window closes or retry starts; None when all are held."""
+    return send_along(conn, NEXT_DUE)
 
 
 def release_window(conn: Connection, agent_id: UUID, reasons: Collection[HeldReason]) -> bool:
@@ -213,7 +214,7 @@ def release_window(conn: Connection, agent_id: UUID, reasons: Collection[HeldRea
 
 def release_windows(conn: Connection, agent_ids: Sequence[UUID], reasons: Collection[HeldReason]) -> int:
     """Releases the windows of several agents as `release_window` does; returns how many."""
-    values = {"agent_ids": uuid_array(agent_ids), "reasons": [str(reason) for reason in reasons]}
+    values = {"agent_ids": uuid_array(agent_ids), "reasons": [*map(str, reasons)]}
     released = conn.execute(RELEASE, values).rowcount
     if released:
         notify(conn)
@@ -222,9 +223,10 @@ def release_windows(conn: Connection, agent_ids: Sequence[UUID], reasons: Collec
 
 def _decide(conn: Connection, due: Sequence[DueWindow]) -> _Plan:
     agent_ids = uuid_array({row.agent_id for row in due})
-    agents = {row.id: row for row in conn.execute(READ_AGENTS, {"agent_ids": agent_ids}).all()}
+    theirs = send_along(conn, READ_AGENTS, agent_ids=agent_ids)
+    active: dict[UUID, UUID] = dict(send_along(conn, READ_ACTIVE, agent_ids=agent_ids).all())
+    agents = {agent.id: agent for agent in rows_as(_Agent, theirs)}
     paused = {each for each, agent in agents.items() if agent.is_paused and not agent.gone}
-    active = {row.id: row.agent_id for row in conn.execute(READ_ACTIVE, {"agent_ids": agent_ids}).all()}
     busy = set(active.values())
     surely_paused = set().union(*(_agents_of(conn, lock, agent_ids=paused) for lock in LOCKS_OF_PAUSED))
     surely_busy = _agents_of(conn, LOCK_ACTIVE, ids=active)

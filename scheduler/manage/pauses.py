@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from scheduler.invocations.transitions import freeing
 from scheduler.storage.audit import Event, record_events
@@ -18,8 +18,8 @@ from scheduler.storage.pauses import (
 )
 
 _HELD = "state IN ('collecting', 'retrying') AND due_at IS NULL AND held_reason = 'paused'"
-FREE_OF_TENANT = freeing(f"tenant_id = :tenant_id AND {_HELD}")
-FREE_ALL = freeing(_HELD)
+FREE_OF_TENANT = text(freeing(f"tenant_id = :tenant_id AND {_HELD}"))
+FREE_ALL = text(freeing(_HELD))
 
 
 class Pauses:

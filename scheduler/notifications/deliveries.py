@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from loguru import logger
-from sqlalchemy import ARRAY, Connection, Uuid, any_, func, insert, literal, select, text
+from sqlalchemy import Connection, func, insert, text
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError
@@ -26,15 +26,19 @@ from scheduler.net.errors import is_put_off, parse_retry_after
 from scheduler.notifications.targets.kinds import NotSent, Outgoing, Target
 from scheduler.notifications.targets.registry import open_target
 from scheduler.queue.tasks import defer_deliveries
+from scheduler.storage.arrays import uuid_array
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
+from scheduler.storage.pipelines import Answer, send_along
 from scheduler.storage.rows import row_as
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tables.notifications import NotificationDelivery, NotificationTarget
+from scheduler.storage.tables.notifications import NotificationDelivery
 
 LEASE = timedelta(seconds=60)
 """How long a delivery may take, including its wait in the queue, before it is requeued."""
 NOTE_LENGTH = 500
+
+TARGETS_OF = text("SELECT agent_id, id FROM notification_targets WHERE agent_id = ANY(CAST(:agent_ids AS uuid[]))")
 
 QUEUE_AGAIN = text("""
     UPDATE notification_deliveries d SET due_at = clock_timestamp() + :lease
@@ -84,12 +88,12 @@ QUEUED_AT_ONCE = 200
 LOST = NotSent("Every worker that tried to send it was lost.", permanent=True)
 
 
-def send_on(conn: Connection, told: Mapping[UUID, UUID]) -> None:
+def send_on(conn: Connection, told: Mapping[UUID, UUID], targets: Answer) -> None:
     """Queues each notification for each target of its agent, in the caller's transaction.
 
-    `told` maps them to agents.
+    `told` maps them to agents, of whose `targets` was asked.
     """
-    defer_deliveries(conn, [(each, 1) for each in add_deliveries(conn, told)])
+    defer_deliveries(conn, [(each, 1) for each in add_deliveries(conn, told, targets)])
 
 
 def send_again(db: Database) -> int:
@@ -242,22 +246,23 @@ class Delivery:
     """What became of the alert: `opened`, `open` or `closed`."""
 
 
-def add_deliveries(conn: Connection, told: Mapping[UUID, UUID]) -> list[UUID]:
+def ask_targets(conn: Connection, agent_ids: Iterable[UUID]) -> Answer:
+    """Asks for the targets of agents, as pairs of agent and target."""
+    return send_along(conn, TARGETS_OF, agent_ids=uuid_array(agent_ids))
+
+
+def add_deliveries(conn: Connection, told: Mapping[UUID, UUID], targets: Answer) -> list[UUID]:
     """Adds a delivery of each notification to each target of its agent; returns their ids.
 
-    `told`: notification to agent.
+    `told`: notification to agent. `targets`: the answer to `ask_targets`.
     """
-    targets = conn.execute(
-        select(NotificationTarget.id, NotificationTarget.agent_id).where(
-            NotificationTarget.agent_id == any_(literal(list(told.values()), ARRAY(Uuid())))
-        )
-    ).all()
     due_at = func.clock_timestamp() + LEASE
+    found = targets.all()
     rows = [
-        {"id": new_id(), "notification_id": notification_id, "target_id": target.id}
+        {"id": new_id(), "notification_id": notification_id, "target_id": target_id}
         for notification_id, agent_id in told.items()
-        for target in targets
-        if target.agent_id == agent_id
+        for its_agent_id, target_id in found
+        if its_agent_id == agent_id
     ]
     if rows:
         conn.execute(insert(NotificationDelivery).values([row | {"due_at": due_at} for row in rows]))

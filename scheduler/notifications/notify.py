@@ -15,9 +15,10 @@ from scheduler.domain.lineage import Lineage
 from scheduler.domain.model import TriggerKind, Trust
 from scheduler.domain.notification import Cause, content_of, failure_of, summary_of
 from scheduler.domain.text import storable
-from scheduler.notifications.deliveries import send_on
+from scheduler.notifications.deliveries import ask_targets, send_on
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.live import Change, notify_watchers
+from scheduler.storage.pipelines import Answer, send_along
 from scheduler.storage.rows import insert_rows, rows_as
 from scheduler.storage.tables.messages import Message
 from scheduler.storage.tables.notifications import Notification
@@ -75,22 +76,27 @@ KIND = "notification"
 """The kind of change that web processes push to watchers."""
 
 
-def notify_people(conn: Connection, replies: Mapping[UUID, str]) -> None:
+def notify_people(conn: Connection, replies: Mapping[UUID, str], asked: Answer) -> None:
     """Sends people replies, by invocation: each to its agent's open sessions, else to its latest one.
 
-    Empty replies and conversations between agents are not sent. Without any session the reply stays on the
-    invocation, and is still pushed and sent to targets.
+    `asked`: the answer to `ask_runs` for them. Empty replies and conversations between agents are not sent. Without any
+    session the reply stays on the invocation, and is still pushed and sent to targets.
     """
-    runs = _firings_of(conn, [each for each, reply in replies.items() if reply.strip()])
-    told = {each: firings for each, firings in runs.items() if not is_among_agents(firings)}
+    told = {
+        each: firings
+        for each, firings in _by_run(asked).items()
+        if replies.get(each, "").strip() and not is_among_agents(firings)
+    }
     if not told:
         return
+    targets = ask_targets(conn, {run[0].agent_id for run in told.values()})
     sessions: dict[UUID, list[AgentsSession]] = defaultdict(list)
     for session in sessions_to_tell(conn, [(run[0].agent_id, run[0].tenant_id) for run in told.values()]):
         sessions[session.agent_id].append(session)
     _tell(
         conn,
         [_Notice(each, firings, sessions[firings[0].agent_id], replies[each]) for each, firings in told.items()],
+        targets,
     )
 
 
@@ -99,13 +105,16 @@ def notify_of_failures(conn: Connection, reasons: Mapping[UUID, str | None]) -> 
 
     `reasons` by invocation. Other failures concern whoever operates the agent, not these people.
     """
+    if not reasons:
+        return
     asked = {
         each: [firing for firing in firings if firing.sender_kind == "user" and firing.session_id]
-        for each, firings in _firings_of(conn, reasons).items()
+        for each, firings in _by_run(ask_runs(conn, reasons)).items()
     }
     asked = {each: firings for each, firings in asked.items() if firings}
     if not asked:
         return
+    targets = ask_targets(conn, {firings[0].agent_id for firings in asked.values()})
     named = {UUID(firing.session_id) for firings in asked.values() for firing in firings}
     sessions = sessions_by_id(conn, named)
     notices = []
@@ -113,17 +122,17 @@ def notify_of_failures(conn: Connection, reasons: Mapping[UUID, str | None]) -> 
         theirs = sorted({UUID(firing.session_id) for firing in firings} & sessions.keys())
         sentence = failure_of(reasons[each] or "failed", firings[0].language)
         notices.append(_Notice(each, firings, [sessions[one] for one in theirs], sentence, failure=sentence))
-    _tell(conn, notices)
+    _tell(conn, notices, targets)
 
 
-def _firings_of(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, list[CarriedFiring]]:
+def _by_run(asked: Answer) -> dict[UUID, list[CarriedFiring]]:
     runs: dict[UUID, list[CarriedFiring]] = defaultdict(list)
-    for firing in read_runs(conn, invocation_ids) if invocation_ids else ():
+    for firing in rows_as(CarriedFiring, asked):
         runs[firing.invocation_id].append(firing)
     return runs
 
 
-def _tell(conn: Connection, notices: Sequence[_Notice]) -> None:
+def _tell(conn: Connection, notices: Sequence[_Notice], targets: Answer) -> None:
     """Adds messages to the sessions, pushes them to watchers, and sends them to targets.
 
     The messages' on_message triggers are not fired here, where triggers can no longer be locked: their interval
@@ -131,7 +140,7 @@ def _tell(conn: Connection, notices: Sequence[_Notice]) -> None:
     """
     insert_rows(conn, Message.__tablename__, [message for notice in notices for message in notice.messages()])
     insert_rows(conn, Notification.__tablename__, [notice.row() for notice in notices])
-    send_on(conn, {notice.id: notice.agent_id for notice in notices})
+    send_on(conn, {notice.id: notice.agent_id for notice in notices}, targets)
     notify_watchers(conn, [Change(notice.tenant_id, KIND, notice.id) for notice in notices])
 
 
@@ -244,11 +253,11 @@ class AgentsSession(NamedTuple):
     channel: str
 
 
-def read_runs(conn: Connection, invocation_ids: Collection[UUID]) -> Sequence[CarriedFiring]:
-    """Reads the firings of invocations with their triggers' notification settings and their agents' languages,
-    oldest first.
+def ask_runs(conn: Connection, invocation_ids: Collection[UUID]) -> Answer:
+    """Asks for the firings of invocations with their triggers' notification settings and their agents' languages,
+    oldest first, as CarriedFiring.
     """
-    return rows_as(CarriedFiring, conn.execute(READ_RUNS, {"ids": uuid_array(invocation_ids)}))
+    return send_along(conn, READ_RUNS, ids=uuid_array(invocation_ids))
 
 
 def sessions_to_tell(conn: Connection, agents: Sequence[tuple[UUID, UUID]]) -> Sequence[AgentsSession]:
@@ -256,12 +265,14 @@ def sessions_to_tell(conn: Connection, agents: Sequence[tuple[UUID, UUID]]) -> S
 
     For an agent without an open session, returns its latest session with a person, if any.
     """
-    values = {
-        "agent_ids": uuid_array(agent_id for agent_id, _ in agents),
-        "tenant_ids": uuid_array(tenant_id for _, tenant_id in agents),
-        "open_for": OPEN_FOR,
-    }
-    return rows_as(AgentsSession, conn.execute(SESSIONS_TO_TELL, values))
+    told = send_along(
+        conn,
+        SESSIONS_TO_TELL,
+        agent_ids=uuid_array(agent_id for agent_id, _ in agents),
+        tenant_ids=uuid_array(tenant_id for _, tenant_id in agents),
+        open_for=OPEN_FOR,
+    )
+    return rows_as(AgentsSession, told)
 
 
 def sessions_by_id(conn: Connection, ids: Collection[UUID]) -> dict[UUID, SessionToTell]:

@@ -21,6 +21,7 @@ from procrastinate.types import JSONDict, JSONValue
 from sqlalchemy import Connection, text
 
 from scheduler.storage.arrays import uuid_array
+from scheduler.storage.pipelines import send_along
 
 QUEUE = "invocations"
 RUN_TASK = "reveille.run_invocation"
@@ -79,8 +80,8 @@ def defer_runs(conn: Connection, runs: Collection[tuple[UUID, UUID, int]]) -> No
     by_tenant: dict[UUID, list[Run]] = defaultdict(list)
     for tenant_id, invocation_id, attempt in runs:
         by_tenant[tenant_id].append((invocation_id, attempt))
-    started = conn.execute(STARTED, {"tenant_ids": uuid_array(by_tenant)}).all()
-    others = {row.tenant_id: row.started - len(by_tenant[row.tenant_id]) for row in started}
+    started: dict[UUID, int] = dict(send_along(conn, STARTED, tenant_ids=uuid_array(by_tenant)).all())
+    others = {each: count - len(by_tenant[each]) for each, count in started.items()}
     _defer(
         conn,
         [

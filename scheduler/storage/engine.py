@@ -20,13 +20,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from scheduler.domain.errors import DatabaseUnavailable, RolledBack
-from scheduler.domain.right_of_way import WAY
 from scheduler.metrics import CONNECTIONS, MOST_CONNECTIONS, later, open_tally, settle
 from scheduler.storage.faults import first_line, was_cut_off, was_rolled_back
+from scheduler.storage.pipelines import PipelinedConnection, send_along
 from scheduler.storage.pooler import open_session
 from scheduler.storage.repeats import may_write, note_commit
-from scheduler.storage.silent_connections import CONNECTION, SESSION, PatientConnection
+from scheduler.storage.silent_connections import CONNECTION, SESSION
 from scheduler.storage.tables.base import CHANNEL
+from scheduler.storage.ways import heed_right_of_way
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -38,6 +39,7 @@ BY_INDEX: Mapping[str, str] = MappingProxyType(
         "enable_seqscan": "off",
         "enable_incremental_sort": "off",
         "jit": "off",
+        "plan_cache_mode": "force_generic_plan",
     }
 )
 """For sessions that join a batch of ids to a table.
@@ -45,15 +47,14 @@ BY_INDEX: Mapping[str, str] = MappingProxyType(
 Up to about 50,000 rows the planner would otherwise hash the whole table for each batch, which doubled the time of
 a scheduler's pass. And a statement that was planned while a table was small would read all of it for each id when it
 has grown: 1.8 s for the close of 1,000 windows. Before PostgreSQL 18, what is off counts as so costly that it would
-be compiled.
+be compiled. With all that off there is one way to run a statement, so it is not planned anew each time, which took
+half a millisecond for some.
 """
 
 SET = "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS s(name, value)"
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 POOLED = "pooled"
 """A key in a connection's `info`: whether a pooler is in between."""
-GIVES_WAY, TAKES_WAY = "gives_way", "takes_way"
-"""Execution options of a connection; the second one in seconds."""
 USED_AT = "used at"
 PING_AFTER = 1.0
 """The seconds of idle time after which a connection is pinged before use."""
@@ -180,19 +181,6 @@ def _count_use(engine: Engine, name: str, size: int) -> None:
         used.set(pool.checkedout() - 1)
 
 
-def give_way(conn: Connection) -> None:
-    """Lets each further statement on `conn` wait while small work is in progress. Its transaction stays open."""
-    conn.execution_options(**{GIVES_WAY: True})
-
-
-def take_way(conn: Connection, seconds: float) -> None:
-    """Takes the right of way for small work, for so many seconds from now and from each further statement on `conn`:
-    however slow the machine is, it lasts for the whole transaction.
-    """
-    WAY.take(seconds)
-    conn.execution_options(**{TAKES_WAY: seconds})
-
-
 def _watch_statements(engine: Engine) -> None:
     """Gives or takes the right of way before each statement, and notes those whose commit ends repeating."""
 
@@ -200,11 +188,7 @@ def _watch_statements(engine: Engine) -> None:
     def before(conn: Connection, _cursor: object, statement: str, *_: object) -> None:
         if may_write(statement):
             later(conn, note_commit)
-        options = conn.get_execution_options()
-        if TAKES_WAY in options:
-            WAY.take(options[TAKES_WAY])
-        elif GIVES_WAY in options:
-            WAY.give()
+        heed_right_of_way(conn)
 
 
 def _open_sessions(engine: Engine, options: Mapping[str, str] = NO_SETTINGS) -> None:
@@ -215,8 +199,8 @@ def _open_sessions(engine: Engine, options: Mapping[str, str] = NO_SETTINGS) -> 
     @event.listens_for(engine, "do_connect")
     def do_connect(
         _dialect: object, _record: object, arguments: Sequence[str], parameters: Mapping[str, Any]
-    ) -> PatientConnection:
-        return PatientConnection.connect(*arguments, **parameters)
+    ) -> PipelinedConnection:
+        return PipelinedConnection.connect(*arguments, **parameters)
 
     @event.listens_for(engine, "connect")
     def connect(connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
@@ -277,9 +261,12 @@ SOON = timedelta(seconds=5)
 """Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
 
 
+NOTIFY = text(f"NOTIFY {CHANNEL}")
+
+
 def notify(conn: Connection) -> None:
     """Wakes the schedulers when this transaction commits."""
-    conn.execute(text(f"NOTIFY {CHANNEL}"))
+    send_along(conn, NOTIFY)
 
 
 def unpooled_engine(url: str) -> Engine:

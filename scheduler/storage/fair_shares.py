@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, TextClause, text
 
 from scheduler.storage.arrays import array, uuid_array
+from scheduler.storage.pipelines import Answer, send_along
 
 FEW = 100
 """A tenant with at most this many due rows is served by the express pass instead of waiting for a full one."""
@@ -50,20 +51,24 @@ def read_waiting(conn: Connection, due: TextClause, *, more_than: int, up_to: in
 
     Most passes therefore cost a single index lookup.
     """
-    return {row.id: row.due for row in conn.execute(due, {"more_than": more_than, "up_to": up_to})}
+    return dict(send_along(conn, due, more_than=more_than, up_to=up_to).all())
 
 
-def read_shares(conn: Connection, due: TextClause, limit: int, *, leaves_few: bool) -> dict[UUID, int] | None:
-    """Returns how many rows of a claim of `limit` each tenant may have;
+def ask_waiting(conn: Connection, due: TextClause, limit: int) -> Answer:
+    """Asks how many rows are due of each tenant, longest waiting first; no rows when a claim of `limit` has room for
+    all.
+    """
+    return send_along(conn, due, more_than=limit, up_to=max(limit, FEW + 1))
+
+
+def shares_of(waiting: Mapping[UUID, int], limit: int, *, leaves_few: bool) -> dict[UUID, int] | None:
+    """Returns how many rows of a claim of `limit` each tenant may have, by how many rows of it wait;
 
     None when there is room for all or only one tenant. With `leaves_few`, rows that the express pass takes are
     left to it.
     """
-    if limit == 1:
-        return None  # bisecting for a row that fails: take the oldest first
-    waiting = read_waiting(conn, due, more_than=limit, up_to=max(limit, FEW + 1))
-    if len(waiting) <= 1:
-        return None
+    if limit == 1 or len(waiting) <= 1:
+        return None  # with one, bisecting for a row that fails: take the oldest first
     few = tenants_with_few(waiting) if leaves_few else {}
     return divide({each: wanted for each, wanted in waiting.items() if each not in few}, limit)
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from scheduler.storage.pipelines import send_along
 from scheduler.storage.tables.notifications import LiveSocket
 from scheduler.storage.tables.tenants import ApiKey
 
@@ -40,7 +41,7 @@ EVERYTHING = Change(None, ANYTHING)
 
 
 def notify_watchers(conn: Connection, changes: Iterable[Change]) -> None:
-    """Notifies watchers of `changes` when this transaction commits, in one statement.
+    """Notifies watchers of `changes` when this transaction commits.
 
     PostgreSQL serializes commits that NOTIFY, so use this only in transactions that are batched or rare.
     """
@@ -50,7 +51,7 @@ def notify_watchers(conn: Connection, changes: Iterable[Change]) -> None:
     distinct = [EVERYTHING] if len(given) > MAX_TOLD else list(dict.fromkeys(given))
     if distinct:
         payloads = [encode(change) for change in distinct]
-        conn.execute(TELL, {"channel": LIVE_CHANNEL, "payloads": payloads})
+        send_along(conn, TELL, channel=LIVE_CHANNEL, payloads=payloads)
 
 
 def encode(change: Change) -> str:

@@ -6,20 +6,23 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, CursorResult, TextClause, text
+from sqlalchemy import Connection, TextClause, text
+
+from scheduler.storage.pipelines import send_along
 
 T = TypeVar("T")
 
 
 def insert_rows(conn: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts `rows`, which must share the same columns; other columns get their defaults.
+    """Inserts `rows`, which must share the same columns; other columns get their defaults. A refusal appears later:
+    at the next statement or at the commit.
 
     Values may be JSON types, UUIDs and datetimes, but not bytes.
     """
     if rows:
-        conn.execute(_insert(table, tuple(rows[0])), {"rows": as_json(rows)})
+        send_along(conn, _insert(table, tuple(rows[0])), rows=as_json(rows))
 
 
 def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -58,18 +61,30 @@ def _names_of(shape: Any) -> Sequence[str]:
     return [*(shape._fields if hasattr(shape, "_fields") else shape.__dataclass_fields__)]
 
 
-def rows_as(shape: type[T], result: CursorResult[Any]) -> list[T]:
+class Result(Protocol):
+    """A result of SQLAlchemy, or the answer of a pipelined statement."""
+
+    def keys(self) -> Iterable[str]:
+        """Returns the names of the columns."""
+        ...
+
+    def all(self) -> Sequence[Any]:
+        """Returns the rows."""
+        ...
+
+
+def rows_as(shape: type[T], result: Result) -> list[T]:
     """Reads the rows of a result as `shape`, by column name."""
     return [*map(reader(shape, result.keys()), result.all())]
 
 
-def one_as(shape: type[T], result: CursorResult[Any]) -> T:
+def one_as(shape: type[T], result: Result) -> T:
     """Reads the only row of a result as `shape`."""
     (found,) = rows_as(shape, result)
     return found
 
 
-def row_as(shape: type[T], result: CursorResult[Any]) -> T | None:
+def row_as(shape: type[T], result: Result) -> T | None:
     """Reads the only row of a result as `shape`; None when there is none."""
     found = rows_as(shape, result)
     if len(found) > 1:

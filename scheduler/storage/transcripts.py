@@ -6,7 +6,7 @@ agents that run elsewhere the session holds the context and the reply, and is wr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,7 +20,8 @@ from scheduler.domain.llm import CallState, EarlierAttempts, FinishedCall, Respo
 from scheduler.domain.model import InvocationState
 from scheduler.domain.text import storable
 from scheduler.storage.arrays import uuid_array
-from scheduler.storage.rows import insert_rows, row_as
+from scheduler.storage.pipelines import Answer, send_along
+from scheduler.storage.rows import insert_rows, row_as, rows_as
 from scheduler.storage.tables.core import Invocation
 from scheduler.storage.tables.messages import Message, Session
 from scheduler.storage.tables.tenants import ModelResponse
@@ -45,6 +46,17 @@ UNTOLD = text("""
         AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.invocation_id = i.id)
     ORDER BY i.id
 """)
+
+
+class _UntoldRun(NamedTuple):
+    """A run that was given a context and has no session."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    context: str
+    language: str
+    names: list[str]
 
 
 class Superseded(Conflict):
@@ -125,20 +137,26 @@ def end_call(conn: Connection, session_id: UUID, key: str, ended: FinishedCall) 
     _end(conn, session_id, ended.state, ended.result, Message.tool_key == key)
 
 
-def keep_reflections(conn: Connection, replies: Mapping[UUID, str]) -> None:
+def ask_untold(conn: Connection, invocation_ids: Iterable[UUID]) -> Answer:
+    """Asks which of the ended runs wrote no session while running, and what their agents were told, as _UntoldRun."""
+    return send_along(conn, UNTOLD, ids=uuid_array(invocation_ids))
+
+
+def keep_reflections(conn: Connection, replies: Mapping[UUID, str], untold: Answer) -> None:
     """Creates the sessions of ended runs that wrote none while running: what each agent was told and its reply.
 
-    `replies` is keyed by invocation. An invocation that was never run has no context and gets none.
+    `replies` is keyed by invocation; `untold`: the answer to `ask_untold` for them. An invocation that was never run
+    has no context and gets none.
     """
     sessions: list[dict[str, Any]] = []
     messages: list[dict[str, Any]] = []
-    for run in conn.execute(UNTOLD, {"ids": uuid_array(replies)}).all():
+    for run in rows_as(_UntoldRun, untold):
         session = {"id": new_id(), "tenant_id": run.tenant_id, "agent_id": run.agent_id, "channel": CHANNEL}
         title = session_title(run.names, "zh" if run.language == "zh" else "en")
         sessions.append(
             session | {"thread": str(run.id), "title": title, "is_reflection": True, "invocation_id": run.id}
         )
-        said = [(SYSTEM, run.id, run.agent_id, run.context)]
+        said: list[tuple[str, UUID, UUID | None, str]] = [(SYSTEM, run.id, run.agent_id, run.context)]
         if replies[run.id].strip():
             said.append(("agent", run.agent_id, None, replies[run.id]))
         messages += [

@@ -16,6 +16,7 @@ from scheduler.domain.periods import month_around
 from scheduler.metrics import COST, TOKENS, later
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import uuid_array
+from scheduler.storage.pipelines import send_along
 from scheduler.storage.rows import as_json, one_as, rows_as
 from scheduler.storage.tables.tenants import AgentUsage, Tenant
 
@@ -124,7 +125,7 @@ def _tally(spent: Iterable[ResponseUsage]) -> None:
 
 def count_invocations(conn: Connection, ids: Collection[UUID]) -> None:
     """Adds ended invocations to their agents' days."""
-    conn.execute(_COUNT_ENDED, {"ids": uuid_array(ids)})
+    send_along(conn, _COUNT_ENDED, ids=uuid_array(ids))
 
 
 def usage_by_day(conn: Connection, agent_id: UUID, since: date) -> Sequence[AgentUsage]:

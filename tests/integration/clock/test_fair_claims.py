@@ -194,7 +194,7 @@ def test_only_the_windows_of_tenants_without_a_flood_have_the_right_of_way(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     way = Taken()
-    for module in ("clock.express", "storage.engine"):
+    for module in ("clock.express", "storage.ways"):
         monkeypatch.setattr(f"scheduler.{module}.WAY", way)
     neighbour = make_tenant(db, "neighbour")
     due_triggers(db, DEFAULT_TENANT, FEW + 10, ago=60)

@@ -13,7 +13,7 @@ from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.lifecycle import complete
 from scheduler.invocations.recovery import ReconcileResult, reconcile
 from scheduler.invocations.replay import replay
-from scheduler.invocations.windows import claim_due_windows, next_window_due_in
+from scheduler.invocations.windows import ask_next_due, claim_due_windows
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.dispatching import dispatch_once
@@ -129,7 +129,7 @@ def test_a_deferred_firing_comes_back_at_its_time_the_same_one_and_recorded_once
     assert rows(db, "SELECT id FROM invocations WHERE state <> 'succeeded'") == []
     change(db, "UPDATE firings SET deferred_until = clock_timestamp() + interval '30 seconds'")
     with db.begin() as conn:
-        due_in = next_window_due_in(conn)
+        due_in = ask_next_due(conn).scalar()
     assert due_in is not None
     assert 25 < due_in <= 30, "the scheduler sleeps until then: nothing polls"
     let_deferrals_pass(db)

@@ -11,7 +11,7 @@ import pytest
 from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.run import Accepted, Failed, Replied
 from scheduler.invocations.lifecycle import complete
-from scheduler.invocations.windows import next_window_due_in
+from scheduler.invocations.windows import ask_next_due
 from scheduler.storage.engine import Database
 from tests.support.budgets import carried, let_pass, notices, run_times, spend_tokens
 from tests.support.database import change, rows
@@ -67,7 +67,7 @@ def test_the_scheduler_knows_when_a_hold_ends_and_delivers_by_itself(
     held = window_of(db, woken)
     assert held.held_reason == "budget"
     with db.begin() as conn:
-        due_in = next_window_due_in(conn)
+        due_in = ask_next_due(conn).scalar()
     assert due_in is not None
     assert 30 < due_in <= 60
     let_pass(db, 1)

@@ -10,7 +10,7 @@ from scheduler.domain.run import Failed, Replied
 from scheduler.invocations.windows import (
     CLAIM_DUE,
     NEXT_DUE,
-    next_window_due_in,
+    ask_next_due,
     release_window,
 )
 from scheduler.storage.engine import Database
@@ -50,14 +50,14 @@ def test_a_window_that_is_not_due_stays_open(db: Database) -> None:
     fire(db, woken)
     assert close(db).ready == []
     with db.begin() as conn:
-        due_in = next_window_due_in(conn)
+        due_in = ask_next_due(conn).scalar()
     assert due_in is not None
     assert 25 < due_in <= 30
 
 
 def test_without_windows_nothing_is_due(db: Database) -> None:
     with db.begin() as conn:
-        assert next_window_due_in(conn) is None
+        assert ask_next_due(conn).scalar() is None
 
 
 def test_a_close_that_is_rolled_back_leaves_neither_a_ready_invocation_nor_a_job(db: Database) -> None:

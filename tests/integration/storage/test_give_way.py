@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from scheduler.domain.right_of_way import STEP_SECONDS, RightOfWay
-from scheduler.storage.engine import Database, give_way, take_way
+from scheduler.storage.engine import Database
+from scheduler.storage.ways import give_way, take_way
 
 
 def test_a_transaction_that_gives_way_waits_before_each_statement(
@@ -28,7 +29,7 @@ def test_a_transaction_that_gives_way_waits_before_each_statement(
         return waits - before
 
     way = RightOfWay(lambda: now, sleep)
-    monkeypatch.setattr("scheduler.storage.engine.WAY", way)
+    monkeypatch.setattr("scheduler.storage.ways.WAY", way)
     with db.begin() as conn:
         assert waits_of(conn) == 0
         give_way(conn)
@@ -53,7 +54,7 @@ def test_a_transaction_keeps_the_right_of_way_however_long_it_takes(
         now += 10 * seconds
 
     way = RightOfWay(lambda: now, sleep)
-    monkeypatch.setattr("scheduler.storage.engine.WAY", way)
+    monkeypatch.setattr("scheduler.storage.ways.WAY", way)
     with db.begin() as conn:
         take_way(conn, STEP_SECONDS)
         assert is_taken()
