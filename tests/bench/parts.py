@@ -14,6 +14,7 @@ from tests.bench.fairness import FLOODS, fairness
 from tests.bench.intake import intake_ratio, intake_under_attack
 from tests.bench.live_pages import PAGES, live_pages
 from tests.bench.llm_runs import RUNS, thinking_cost
+from tests.bench.lone import Turn, lone
 from tests.bench.memory import resident_megabytes
 from tests.bench.pages import page_times
 from tests.bench.polls import feed_capacity, poll_capacity
@@ -22,7 +23,7 @@ from tests.bench.soak import ROUNDS as SOAK_ROUNDS
 from tests.bench.soak import SECONDS as SOAK_SECONDS
 from tests.bench.soak import TARGET as SOAK_TARGET
 from tests.bench.soak import soak
-from tests.bench.soak_service import Mode
+from tests.bench.soak_service import AGENTS, Mode
 from tests.bench.stored import FEW as FEW_STORED
 from tests.bench.stored import MANY as MANY_STORED
 from tests.bench.stored import stored
@@ -237,6 +238,14 @@ def _soak_lines(_: Databases) -> Iterator[Measured]:
     yield "  spans that did not arrive", soaked.missing, "", "0", soaked.missing == 0
 
 
+def _lone_lines(_: Databases) -> Iterator[Measured]:
+    """Measures what a wake costs that shares its passes and transactions with no other."""
+    costs = lone()
+    for turn, words in ((Turn.ALONE, "alone"), (Turn.TOGETHER, f"of {AGENTS} due at one moment")):
+        yield f"CPU of web and worker for a wake {words}", costs[turn].service, "ms", "", None
+        yield "  of PostgreSQL", costs[turn].database, "ms", "", None
+
+
 PARTS: Mapping[str, Callable[[Databases], Iterator[Measured]]] = {
     "passes": _pass_lines,
     "lateness": _lateness_lines,
@@ -252,4 +261,5 @@ PARTS: Mapping[str, Callable[[Databases], Iterator[Measured]]] = {
     "pages": _page_lines,
     "llm": _llm_lines,
     "soak": _soak_lines,
+    "lone": _lone_lines,
 }

@@ -24,13 +24,16 @@ NO_BUDGET = {"max_tokens_per_day": None, "max_invocations_per_hour": None}
 """Else they would be held after ten minutes."""
 TRIGGER = {"name": "tick", "type": "interval", "config": {"seconds": 1}, "cooldown_seconds": 0, "reason": ""}
 
-TOGETHER = """
-    WITH anchored AS (
-        UPDATE triggers SET anchor_at = date_trunc('second', now()) WHERE name = 'tick' RETURNING id, anchor_at
+SPACE = """
+    WITH placed AS (
+        SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM triggers WHERE name = 'tick'
+    ), anchored AS (
+        UPDATE triggers t SET anchor_at = date_trunc('second', now()) + place * make_interval(secs => %s)
+        FROM placed WHERE placed.id = t.id RETURNING t.id, anchor_at
     )
     UPDATE jobs SET next_run_time = anchor_at + interval '1 second' FROM anchored WHERE trigger_id = id
 """
-"""Lets all triggers be due at one moment of each second."""
+REST = "UPDATE jobs SET next_run_time = now() + interval '1 day'"
 ENDED = "SELECT count(*) FROM invocations WHERE state = 'succeeded'"
 SPANS = """
     SELECT sum(2 + cardinality(firing_ids) + jsonb_array_length(tries)) FROM invocations
@@ -118,7 +121,15 @@ class Service:
                 made = api.post("/agents", json=agent).raise_for_status().json()
                 api.post(f"/agents/{made['id']}/triggers", json=TRIGGER).raise_for_status()
         self.stop()
-        self._conn.execute(TOGETHER)
+        self.space(0)
+
+    def space(self, seconds: float | None) -> None:
+        """Lets the triggers be due so long after one another within each second; None: not at all."""
+        if seconds is None:
+            self._conn.execute(REST)
+        else:
+            self._conn.execute(SPACE, (seconds,))
+        self._conn.execute("NOTIFY reveille_wake")
 
     def _number(self, query: LiteralString, *values: object) -> int:
         [number] = self._conn.execute(query, values).fetchone() or [0]
