@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_args
 
@@ -12,9 +13,9 @@ import typer
 from typer.models import OptionInfo
 
 from scheduler.commands.exits import UsageFault, print_error, printable
-from scheduler.commands.lookup import checked_id, tenant_id
+from scheduler.commands.lookup import agent_names, checked_id, name_among, tenant_id
 from scheduler.commands.output import Columns, View, say, show_details, show_json, show_table
-from scheduler.domain.errors import ReveilleError
+from scheduler.domain.errors import Forbidden, NotFound, ReveilleError
 
 if TYPE_CHECKING:
     from scheduler.commands.client import Client  # imports httpx, which is slow
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 Command = Callable[Concatenate["Console", P], None]
 
+OF_AGENT = "agent_id"
 Limit = Annotated[int, typer.Option(min=1, max=200, help="The maximum number of results.")]
 After = Annotated[
     str | None, typer.Option(metavar="CURSOR", help="Continue after this cursor from an earlier response.")
@@ -70,7 +72,10 @@ class Console:
             print_error(f"More: --after {page['next']}")
 
     def rows(self, rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: str) -> None:
-        """Shows a table for people."""
+        """Shows a table for people, with agents by name."""
+        if rows and _shows_agents(columns):
+            names = agent_names(self.client)
+            rows = [{**row, OF_AGENT: name_among(names, row[OF_AGENT])} for row in rows]
         show_table(rows, columns, empty=empty, view=self.view)
 
     def details(self, row: Mapping[str, Any], fields: Columns) -> None:
@@ -78,7 +83,15 @@ class Console:
         if self.as_json:
             show_json(row)
         else:
-            show_details(row, fields, self.view)
+            show_details(self._with_agent(row, fields), fields, self.view)
+
+    def _with_agent(self, row: Mapping[str, Any], fields: Columns) -> Mapping[str, Any]:
+        """Returns the row with its agent's name, if that is shown and can be read."""
+        if not _shows_agents(fields) or not row[OF_AGENT]:
+            return row
+        with suppress(NotFound, Forbidden):
+            return {**row, OF_AGENT: self.client.get("agents", row[OF_AGENT])["name"]}
+        return row
 
     def done(self, answer: Mapping[str, Any] | None, text: str) -> None:
         """Shows the result of an action: `text`, or the API's response; with --json an empty response prints
@@ -88,6 +101,10 @@ class Console:
             say(text)
         elif answer is not None:
             show_json(answer)
+
+
+def _shows_agents(columns: Columns) -> bool:
+    return any(path == OF_AGENT for _, path in columns)
 
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -95,6 +95,9 @@ def test_models_tenants_channels_mutes_and_keys(shell: Shell, agent: str, name: 
     shell("tenants", "delete", name, "--yes")
     key = "00" * 32
     shell("channels", "create", agent, name, "--kind", "discord", "--secret", f"public_key={key}")
+    for shown in (shell("channels", "list"), shell("channels", "show", name)):
+        assert agent in shown
+        assert shell.json("agents", "show", agent)["id"] not in shown
     assert shell.json("channels", "edit", name, "--set", "is_enabled=false")["is_enabled"] is False
     shell("channels", "delete", name, "--yes")
     said = shell("alerts", "mute", "--agent", agent, "--rule", "agent_asleep")
