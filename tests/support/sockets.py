@@ -17,16 +17,23 @@ from api.sockets.route import EXTENSION as SOCKETS
 from tests.support.web import Web
 
 FAST = "tests.support.sockets:fast_app()"
-"""For `running_web`: pings clients and checks their keys five times a second. One that is silent for 5 s is gone."""
+"""For `running_web`: pings clients and checks their keys five times a second."""
+IMPATIENT = "tests.support.sockets:impatient_app()"
+"""The same, but a client that is silent for 5 s is gone."""
 PATIENCE = 20.0
 
 
-def fast_app() -> ReveilleApi:
-    """Creates the application with a fast socket hub."""
+def fast_app(silent: float = 120.0) -> ReveilleApi:
+    """Creates the application with a fast socket hub, for which a client may be `silent` for so many seconds."""
     app = create_app()
     services: Services = app.extensions[EXTENSION]
-    app.extensions[SOCKETS] = Hub(services.live, services.db, services.clock, Pace(beat=0.2, silent=5.0))
+    app.extensions[SOCKETS] = Hub(services.live, services.db, services.clock, Pace(beat=0.2, silent=silent))
     return app
+
+
+def impatient_app() -> ReveilleApi:
+    """Creates the application for a client that does not answer."""
+    return fast_app(5.0)
 
 
 @contextmanager

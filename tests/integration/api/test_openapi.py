@@ -18,7 +18,7 @@ EXAMPLES = 10
 SEQUENCES = 25
 ALONE = ("examples", "coverage", "fuzzing")
 IN_SEQUENCES = ("stateful",)
-SLOW = 900
+SLOW = 3600
 """Seconds. Thousands of requests that take two minutes on an idle machine take longer on a busy one."""
 
 # A schema cannot express the content of a config or a time zone's name: a request that fits the schema may still

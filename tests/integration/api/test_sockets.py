@@ -23,7 +23,7 @@ from tests.support.api import Api
 from tests.support.database import change, rows
 from tests.support.invocations import AgentWithTrigger, fire, make_agent_with_trigger, run_once
 from tests.support.messages import make_user, write
-from tests.support.sockets import FAST, PATIENCE, opened, pushed
+from tests.support.sockets import FAST, IMPATIENT, PATIENCE, opened, pushed
 from tests.support.web import Web, running_web
 
 
@@ -221,14 +221,14 @@ def test_unauthenticated_sockets_have_separate_places(web: Web, api: Api) -> Non
         stack.enter_context(opened(web, api.key))
 
 
-def test_a_client_that_answers_no_ping_is_noticed(db: Database, api: Api, web: Web) -> None:
+def test_a_client_that_answers_no_ping_is_noticed(db: Database, api: Api, database_url: str) -> None:
     user_id = make_user(db)
     handshake = (
         f"GET /ws?user_id={user_id} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Authorization: Bearer {api.key}\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
-    with web.connect() as bare:
+    with running_web(database_url, app=IMPATIENT, env={"WEB_CONCURRENCY": "1"}) as web, web.connect() as bare:
         bare.sendall(handshake.encode())
         assert b"101 Switching Protocols" in bare.recv(4096)
         until(db, "SELECT count(*) FROM live_sockets", 1)

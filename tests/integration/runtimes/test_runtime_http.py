@@ -27,7 +27,7 @@ def test_it_sends_the_request_as_json_signed_by_standard_webhooks() -> None:
 
     async def run() -> Exchange:
         async with serve(answered("200 OK", b"done")) as server, make_parts() as parts:
-            spec = RuntimeSpec("http", {"url": server.url}, SECRET, 10.0)
+            spec = RuntimeSpec("http", {"url": server.url}, SECRET, 120.0)
             assert await make_runtime(spec, parts).run(request) == Replied("done")
             [exchange] = server.exchanges
             return exchange
