@@ -9,7 +9,7 @@ from api.resource import CHANGES, answer, blueprint, one_more, optional_body, pa
 from api.schemas.base import NoteIn
 from api.schemas.triggers import ApprovalQuery, ApproveIn, TriggerOut, TriggerPage, TriggerPath
 from api.services import services
-from scheduler.manage.approvals import approve, reject
+from scheduler.manage.triggers.approvals import approve, reject
 from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.storage.trigger_views import list_awaiting
 

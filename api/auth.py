@@ -28,8 +28,8 @@ from api.auth_failures import limit_wrong_keys, note_refusal
 from api.services import services
 from scheduler.domain.errors import Forbidden, NotFound, Unauthorized
 from scheduler.domain.ids import parse_id
-from scheduler.manage.checks import Trier
 from scheduler.manage.keys import Requester
+from scheduler.manage.triggers.checks import Trier
 from scheduler.storage.keys import AGENT_PREFIX, find_key
 from scheduler.storage.tenants import DEFAULT_TENANT, get_tenant
 
@@ -90,7 +90,7 @@ class Caller:
 
     @property
     def is_agent(self) -> bool:
-        """Whether an agent uses its own key; scheduler.manage.agent_rights decides what it may do with triggers."""
+        """Whether an agent uses its own key; scheduler.manage.agents.rights decides what it may do with triggers."""
         return self.agent_id is not None
 
     def may(self, access: Access) -> bool:

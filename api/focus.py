@@ -10,7 +10,7 @@ from api.schemas.agents import AgentPath, FocusPage, FocusPath
 from api.schemas.triggers import TriggerPage
 from api.services import services
 from scheduler.domain.errors import NotFound
-from scheduler.manage.focus import MAX_LISTED, resolve_focus
+from scheduler.manage.triggers.focus import MAX_LISTED, resolve_focus
 from scheduler.storage.agents import get_agent
 from scheduler.storage.trigger_views import list_focus
 

@@ -16,9 +16,8 @@ from scheduler.alerts.watch import LEASE_SECONDS, Watch
 from scheduler.alerts.web_watch import WebWatch
 from scheduler.channels.registry import open_channel
 from scheduler.domain.clock import Clock, SystemClock
-from scheduler.manage.agents import Agents
+from scheduler.manage.agents.service import Agents
 from scheduler.manage.channels import Channels
-from scheduler.manage.checks import Checks
 from scheduler.manage.definitions.service import Definitions
 from scheduler.manage.definitions.unit_of_work import Services as Joined
 from scheduler.manage.deliveries import Deliveries
@@ -29,7 +28,8 @@ from scheduler.manage.notification_targets import NotificationTargets
 from scheduler.manage.pauses import Pauses
 from scheduler.manage.simulations import Simulations
 from scheduler.manage.tenants import Tenants
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.checks import Checks
+from scheduler.manage.triggers.service import Triggers
 from scheduler.manage.users import Users
 from scheduler.manage.web_users import WebUsers
 from scheduler.net.client import GuardedClient

@@ -1,4 +1,4 @@
-"""Triggers: access and responses. Their life cycle is in `scheduler.manage.triggers.Triggers`."""
+"""Triggers: access and responses. Their life cycle is in `scheduler.manage.triggers.service.Triggers`."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ from api.schemas.triggers import (
     TriggerWhole,
 )
 from api.services import services
-from scheduler.manage.new_triggers import CreatedTrigger
-from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.triggers.new import CreatedTrigger
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.agents import get_agent
 from scheduler.storage.idempotency import answered_before
 from scheduler.storage.queries import count_acks

@@ -15,7 +15,7 @@ from api.schemas.messages import WakeIn
 from api.schemas.triggers import FiredOut, HeartbeatIn, TriggerOut
 from api.services import services
 from scheduler.intake.wakes.intake import Call, wake
-from scheduler.manage.agent_heartbeat import HeartbeatSettings, set_heartbeat
+from scheduler.manage.agents.heartbeat import HeartbeatSettings, set_heartbeat
 from scheduler.metrics import INTAKE_DURATION
 from scheduler.storage.references import find_agent
 

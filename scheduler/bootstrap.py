@@ -25,9 +25,9 @@ from scheduler.domain.retention import DEFAULT_DAYS, History, read_days
 from scheduler.intake.polls.queue import sweep_checks
 from scheduler.invocations.recovery import ReconcileResult, reconcile, sweep_stalled
 from scheduler.manage.canary import EVERY_SECONDS, Canary
-from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.manage.retention import Pruner
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.reconcile import reconcile_jobs
+from scheduler.manage.triggers.service import Triggers
 from scheduler.notifications.deliveries import send_again
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import BY_INDEX, Database

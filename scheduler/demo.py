@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import text
 
 from config.settings import Settings
-from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.agents import create_agent
 from scheduler.storage.audit import SYSTEM, record_event
 from scheduler.storage.engine import Database

@@ -26,7 +26,7 @@ from scheduler.intake.polls.check import MAX_OPEN_REQUESTS, Poller
 from scheduler.invocations.dispatch import Dispatcher
 from scheduler.invocations.recovery import STALLED_AFTER
 from scheduler.invocations.remote_cancels import Canceller
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.metrics import serve_metrics
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate

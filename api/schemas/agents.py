@@ -30,8 +30,8 @@ from api.schemas.runtimes import AnyRuntimeOut
 from scheduler.domain.budgets import DEFAULT_INVOCATIONS_PER_HOUR, DEFAULT_TOKENS_PER_DAY, Budget, Owner, Spending
 from scheduler.domain.shapes import Shape
 from scheduler.invocations.budgets import BudgetState
-from scheduler.manage.agent_remotes import McpServer, unique_names
-from scheduler.manage.agents import NewAgent
+from scheduler.manage.agents.remotes import McpServer, unique_names
+from scheduler.manage.agents.service import NewAgent
 from scheduler.manage.row_errors import MOST_ROWS
 from scheduler.runtimes.registry import AnyRuntime
 from scheduler.storage.notes import MOST_CHARACTERS

@@ -13,7 +13,7 @@ from api.web.form_validation import filled, shaped
 from api.web.list_filters import AGENT, read_filters
 from api.web.trigger_filters import KIND, SEARCH
 from scheduler.domain.ids import parse_id
-from scheduler.manage import approvals as manage
+from scheduler.manage.triggers import approvals as manage
 from scheduler.storage.overviews import agent_names
 from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.storage.trigger_views import list_awaiting

@@ -15,7 +15,7 @@ from api.web.progress import STEP, Step, cursor, take, tell
 from api.web.trigger_filters import wanted_triggers
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
-from scheduler.manage.bulk import BulkAction, BulkPlan, plan_bulk
+from scheduler.manage.triggers.bulk import BulkAction, BulkPlan, plan_bulk
 from scheduler.storage.overviews import MOST_COUNTED
 from scheduler.storage.trigger_lists import ListedTrigger, TriggerFilter, find_triggers
 

@@ -27,7 +27,7 @@ from api.web.trigger_forms import (
 from api.web.triggers import PREVIEWED, made_page
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.ids import parse_id
-from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.agents import get_agent, list_agents
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.preview import Preview, preview

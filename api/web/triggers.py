@@ -20,7 +20,7 @@ from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.domain.schedule import COUNTED_SLOTS, TICK
 from scheduler.intake.webhooks.redeliver import send_sample
-from scheduler.manage.checks import has_checks
+from scheduler.manage.triggers.checks import has_checks
 from scheduler.storage.agents import get_agent
 from scheduler.storage.delivery_lists import DeliveryFilter, DeliveryRow, find_deliveries
 from scheduler.storage.history_rows import HistoryRow

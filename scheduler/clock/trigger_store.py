@@ -17,11 +17,11 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import JobKind
 from scheduler.firings.quarantine import quarantine_trigger
-from scheduler.manage.agent_trigger_limits import check_approved
-from scheduler.manage.due_slots import lock_settled
-from scheduler.manage.trigger_jobs import remove_jobs
-from scheduler.manage.trigger_rows import change_trigger, fresh_start, lock_trigger
-from scheduler.manage.trigger_spec import TriggerWithLimits
+from scheduler.manage.agents.trigger_limits import check_approved
+from scheduler.manage.triggers.due_slots import lock_settled
+from scheduler.manage.triggers.jobs import remove_jobs
+from scheduler.manage.triggers.rows import change_trigger, fresh_start, lock_trigger
+from scheduler.manage.triggers.spec import TriggerWithLimits
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.pipelines import Answer, send_along
@@ -44,7 +44,7 @@ FIRST_DUE = text("""
 class TriggerStore(LedgerStore):
     """The store of trigger jobs.
 
-    `scheduler.manage.triggers` creates their rows with their triggers, not `add_job`.
+    `scheduler.manage.triggers.service` creates their rows with their triggers, not `add_job`.
     """
 
     max_rows = 4000  # about 0.3 s from claim to commit
@@ -97,7 +97,7 @@ class TriggerStore(LedgerStore):
         if self.lookup_job(job.id) is not None:
             raise ConflictingIdError(job.id)
         raise TypeError(
-            "A trigger's job is made together with its trigger: use scheduler.manage.triggers.Triggers."
+            "A trigger's job is made together with its trigger: use scheduler.manage.triggers.service.Triggers."
         )
 
     def update_job(self, job: LedgerJob) -> None:

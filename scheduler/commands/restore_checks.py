@@ -47,7 +47,7 @@ def check_restored(url: str) -> Iterator[Finding]:
 
 def skip_missed_slots(url: str) -> Finding:
     """Skips every slot missed since the backup, unless something runs on the database already."""
-    from scheduler.manage.reconcile import skip_late
+    from scheduler.manage.triggers.reconcile import skip_late
     from scheduler.storage.engine import Database
 
     with psycopg.connect(url, connect_timeout=10) as connection:

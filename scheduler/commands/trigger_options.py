@@ -20,7 +20,7 @@ from scheduler.triggers.options import Option
 
 if TYPE_CHECKING:
     from scheduler.commands.console import Console
-    from scheduler.manage.trigger_spec import SettableField
+    from scheduler.manage.triggers.spec import SettableField
 
 READ_AS: Mapping[object, tuple[Literal["text", "flag", "duration", "number"], str | None]] = {
     bool: ("flag", None),
@@ -58,7 +58,7 @@ def options_of_kinds() -> dict[str, tuple[Option, ...]]:
 
 def options_of_all_triggers() -> tuple[Option, ...]:
     """Returns an option for each field of all triggers. Slow to import, so only commands that need it call it."""
-    from scheduler.manage.trigger_spec import settable_fields
+    from scheduler.manage.triggers.spec import settable_fields
 
     return tuple(map(_option_of, settable_fields()))
 

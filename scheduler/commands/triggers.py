@@ -63,7 +63,7 @@ AFTER: Columns = (("created", "created_at"), ("hook", "hook_url"))
 
 def shown_fields(trigger: Mapping[str, Any]) -> Columns:
     """Returns what is shown of a trigger: also each field that every trigger has, if it matters to this one."""
-    from scheduler.manage.trigger_spec import settable_fields
+    from scheduler.manage.triggers.spec import settable_fields
 
     useless = set()
     if not given.fires_by_the_clock(trigger["type"]):

@@ -19,7 +19,7 @@ from scheduler.triggers.zones import load_zone
 
 FIELDS = 5
 MAX_REASON = 4000
-"""As of any trigger (scheduler.manage.trigger_spec)."""
+"""As of any trigger (scheduler.manage.triggers.spec)."""
 _VARIABLE = re.compile(r"""\s*(?:"(?P<a>\w+)"|'(?P<b>\w+)'|(?P<c>[A-Za-z_]\w*))\s*=\s*(?P<value>.*?)\s*""")
 _NICKNAMES = {"@every_minute": "* * * * *"}
 _USER = re.compile(r"[a-z_][a-z0-9_.-]*\$?")

@@ -11,8 +11,8 @@ from loguru import logger
 from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import Conflict
-from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.runtimes.canary import CANARY_KIND
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.agents import create_agent

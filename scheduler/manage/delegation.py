@@ -13,9 +13,9 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import TriggerKind
 from scheduler.intake.messages.intake import NewMessage, ReceivedMessage, receive_message
 from scheduler.intake.wakes.intake import Call, wake_in_transaction
-from scheduler.manage import trigger_rows as rows
-from scheduler.manage.agent_trigger_limits import check_limit
-from scheduler.manage.trigger_jobs import put_jobs
+from scheduler.manage.agents.trigger_limits import check_limit
+from scheduler.manage.triggers import rows
+from scheduler.manage.triggers.jobs import put_jobs
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import AwaitedAnswer, open_waits

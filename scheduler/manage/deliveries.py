@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from scheduler.intake.webhooks.redeliver import Redelivery, redeliver, redeliver_range
-from scheduler.manage.agent_rights import check_may_change
+from scheduler.manage.agents.rights import check_may_change
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import get_view
 

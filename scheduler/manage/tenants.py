@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from scheduler.invocations.budgets import free_tenants_windows
-from scheduler.manage.agent_heartbeat import widen_heartbeats
-from scheduler.manage.trigger_jobs import rezone_tenant
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.agents.heartbeat import widen_heartbeats
+from scheduler.manage.triggers.jobs import rezone_tenant
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.engine import Database

@@ -18,7 +18,7 @@ from scheduler.domain.field_errors import message_of
 from scheduler.domain.json_values import deeper_than
 from scheduler.domain.text import storable
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
 from scheduler.storage.repeats import repeat

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.tools import Tool
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from scheduler.toolbox.acks import ack_tools
 from scheduler.toolbox.base import Services

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from scheduler.manage.trigger_spec import settable_fields
+from scheduler.manage.triggers.spec import settable_fields
 
 Schema = dict[str, Any]
 

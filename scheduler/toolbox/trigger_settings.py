@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, create_model
 
 from scheduler.domain.local_time import in_zone, zone_info
-from scheduler.manage.trigger_spec import SettableField, settable_fields
+from scheduler.manage.triggers.spec import SettableField, settable_fields
 from scheduler.toolbox.base import Arguments, shown_time
 from scheduler.triggers.registry import KINDS
 

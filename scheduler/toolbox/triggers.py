@@ -13,9 +13,9 @@ from pydantic import BeforeValidator, Field
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.local_time import shown_locally
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.manage.agent_rights import may_change
-from scheduler.manage.agent_trigger_limits import DEFAULT_LIFE
-from scheduler.manage.trigger_spec import MOST_OWN_FIRES, TriggerSpec
+from scheduler.manage.agents.rights import may_change
+from scheduler.manage.agents.trigger_limits import DEFAULT_LIFE
+from scheduler.manage.triggers.spec import MOST_OWN_FIRES, TriggerSpec
 from scheduler.storage.agents import zone_of_agent
 from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.storage.trigger_views import TriggerView, find_own

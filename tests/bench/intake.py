@@ -16,8 +16,8 @@ import httpx
 from flask import Flask, request
 from sqlalchemy import func, select, text
 
-from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.engine import Database
 from scheduler.storage.tables.core import Firing
 from tests.bench.load import Load, post

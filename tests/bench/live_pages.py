@@ -14,7 +14,7 @@ from uuid import UUID
 import psutil
 from sqlalchemy import text
 
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from scheduler.storage.keys import create_key
 from scheduler.storage.web_sessions import start_session

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from scheduler.domain.schedule import Schedule
 from scheduler.firings import slots
 from scheduler.firings.new_firing import LockedTrigger, NewFiring
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from scheduler.triggers.interval import IntervalConfig
 from scheduler.triggers.registry import KINDS

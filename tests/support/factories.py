@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import insert, text
 
 from scheduler.domain.ids import new_id
-from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables.core import Agent

@@ -15,8 +15,8 @@ from sqlalchemy import Row, text
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import new_id
 from scheduler.intake.polls.check import Poller
-from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database

@@ -10,7 +10,7 @@ import pytest
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.tools import ToolCaller
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from scheduler.toolbox.registry import make_tools
 from tests.support.factories import BOX, DEFAULT_TENANT

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.domain.errors import InvalidField
-from scheduler.manage.agent_remotes import McpServer
-from scheduler.manage.agents import SavedAgent
+from scheduler.manage.agents.remotes import McpServer
+from scheduler.manage.agents.service import SavedAgent
 from scheduler.manage.definitions.shapes import Doc
 from scheduler.runtimes.registry import RUNTIMES, fields_of
 

@@ -14,8 +14,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from scheduler.domain.field_errors import InvalidRequest, field_errors
 from scheduler.domain.text import counted
-from scheduler.manage.agent_runtimes import CEILINGS, FLOORS
-from scheduler.manage.agents import NewAgent, SavedAgent
+from scheduler.manage.agents.runtimes import CEILINGS, FLOORS
+from scheduler.manage.agents.service import NewAgent, SavedAgent
 from scheduler.manage.definitions.agent_parts import (
     SECRETS,
     by_server,
@@ -36,7 +36,7 @@ from scheduler.manage.definitions.shapes import (
     as_json,
 )
 from scheduler.manage.definitions.unit_of_work import Kind, NewObject, create_in_bulk
-from scheduler.manage.trigger_rows import HEARTBEAT
+from scheduler.manage.triggers.rows import HEARTBEAT
 from scheduler.runtimes.base import RuntimeConfig
 from scheduler.runtimes.registry import RUNTIME, runtime_of
 from scheduler.storage.agents import AGENTS

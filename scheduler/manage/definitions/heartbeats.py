@@ -9,10 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
-from scheduler.manage.agent_heartbeat import HeartbeatSettings, set_heartbeat
+from scheduler.manage.agents.heartbeat import HeartbeatSettings, set_heartbeat
 from scheduler.manage.definitions.shapes import Doc
 from scheduler.manage.definitions.unit_of_work import JoinedDatabase, Work
-from scheduler.manage.trigger_rows import HEARTBEAT
+from scheduler.manage.triggers.rows import HEARTBEAT
 from scheduler.storage.tables.core import Trigger
 
 

@@ -13,8 +13,6 @@ from uuid import UUID
 from sqlalchemy import select
 
 from scheduler.domain.errors import InvalidField
-from scheduler.manage import trigger_rows as rows
-from scheduler.manage.bulk import FINISHED
 from scheduler.manage.definitions.compare import keep, patch_to, pick, put
 from scheduler.manage.definitions.shapes import (
     TRIGGER,
@@ -25,8 +23,10 @@ from scheduler.manage.definitions.shapes import (
     as_json,
 )
 from scheduler.manage.definitions.unit_of_work import Kind, NewObject, create_in_bulk
-from scheduler.manage.new_triggers import CreatedTrigger
-from scheduler.manage.trigger_spec import AgentLimits, TriggerSpec
+from scheduler.manage.triggers import rows
+from scheduler.manage.triggers.bulk import FINISHED
+from scheduler.manage.triggers.new import CreatedTrigger
+from scheduler.manage.triggers.spec import AgentLimits, TriggerSpec
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tables.core import Agent, Trigger
 from scheduler.triggers.base import join_secrets

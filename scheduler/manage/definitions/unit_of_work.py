@@ -13,13 +13,13 @@ from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict, Forbidden, InvalidField, NotFound, ReveilleError
 from scheduler.domain.field_errors import MAX_ERRORS, MESSAGE_LENGTH, FieldError, InvalidRequest
-from scheduler.manage.agents import Agents
+from scheduler.manage.agents.service import Agents
 from scheduler.manage.channels import Channels
 from scheduler.manage.definitions.shapes import Doc, FieldChange, StoredDefinition, WantedDefinition
 from scheduler.manage.models import Author, Models
 from scheduler.manage.notification_targets import NotificationTargets
 from scheduler.manage.row_errors import ConflictingRows
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.runtimes.base import Operator
 from scheduler.storage.engine import Database
 from scheduler.storage.tables.tenants import Tenant

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.run import Replied
-from scheduler.manage.agent_heartbeat import DEFAULT_INSTRUCTION
+from scheduler.manage.agents.heartbeat import DEFAULT_INSTRUCTION
 from tests.support.api import Api, trigger_body
 from tests.support.invocations import close, end, start
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from scheduler.firings.new_firing import MOST_BYTES, LockedTrigger, NewFiring
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from tests.support.broken_kinds import (
     BREAKS,

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, text
 from scheduler.clock.trigger_pass import TriggerPass
 from scheduler.domain.errors import InvalidField
 from scheduler.firings.new_firing import LockedTrigger, NewFiring
-from scheduler.manage.reconcile import reconcile_jobs
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.reconcile import reconcile_jobs
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from scheduler.triggers.registry import KINDS
 from tests.support.broken_kinds import (

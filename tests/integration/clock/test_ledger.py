@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from tests.support.database import firings_by_slot, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_due, make_trigger

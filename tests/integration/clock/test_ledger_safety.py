@@ -13,7 +13,7 @@ from scheduler.clock.jobs import ScheduleTrigger
 from scheduler.clock.scheduler import LedgerScheduler
 from scheduler.clock.trigger_store import TriggerStore
 from scheduler.domain.clock import SystemClock
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from tests.bench.population import populate
 from tests.support.database import firings_by_slot, rows

@@ -8,9 +8,9 @@ import pytest
 
 from scheduler.clock.jobs import ScheduleTrigger
 from scheduler.domain.errors import Conflict
-from scheduler.manage.approvals import reject
-from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.approvals import reject
+from scheduler.manage.triggers.service import Triggers
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.engine import Database
 from tests.support.database import rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger

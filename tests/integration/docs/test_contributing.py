@@ -199,7 +199,7 @@ def upgrade() -> None:
             "    notification_summary: Mapped[str | None]\n",
             '    colour: Mapped[str] = mapped_column(server_default="")\n',
         ),
-        "scheduler/manage/trigger_spec.py": (
+        "scheduler/manage/triggers/spec.py": (
             "    notification_summary: str | None = field(\n",
             '    colour: str = field(default="", metadata=settable("How it is painted.", for_agents="Its paint."))\n',
         ),

@@ -16,7 +16,7 @@ import pytest
 
 from scheduler.bootstrap import duties, keep_canary
 from scheduler.manage.canary import Canary
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.postgres.embedded import NAME, SUPERUSER, EmbeddedPostgres
 from scheduler.postgres.os_account import choose_account
 from scheduler.storage.engine import Database

@@ -10,7 +10,7 @@ import pytest
 from scheduler.intake.messages import firings as message_check
 from scheduler.intake.messages.firings import MissCache
 from scheduler.intake.messages.intake import receive_message
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.intake.messages.intake import MAX_TEXT, receive_message
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.channels import user_of_account
 from scheduler.storage.engine import Database
 from tests.support.database import rows

@@ -16,7 +16,7 @@ from scheduler.domain.model import MAX_DEPTH
 from scheduler.domain.run import Replied
 from scheduler.intake.wakes.intake import Call, WakeResult, wake
 from scheduler.invocations.requests import PreparedRun, prepare_all
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from tests.support.database import rows, until_blocked
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_tenant

@@ -8,7 +8,7 @@ from typing import Any
 from scheduler.alerts.watch import Watch
 from scheduler.domain.run import RuntimeSpec
 from scheduler.manage.canary import Canary
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.runtimes.canary import CanaryRuntime
 from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database

@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 
 from scheduler.domain.errors import Conflict
-from scheduler.manage.trigger_jobs import rezone_agent
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.jobs import rezone_agent
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from tests.support.database import change, firings_by_slot, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_due, make_trigger

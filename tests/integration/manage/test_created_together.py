@@ -15,9 +15,9 @@ from sqlalchemy import text
 
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import new_id
-from scheduler.manage.agents import Agents, NewAgent
-from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.agents.service import Agents, NewAgent
+from scheduler.manage.triggers.service import Triggers
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.runtimes.base import Operator
 from scheduler.runtimes.registry import RUNTIME

@@ -12,9 +12,9 @@ import pytest
 
 from scheduler.clock.jobs import ScheduleTrigger
 from scheduler.domain.errors import InvalidField
-from scheduler.manage.focus import resolve_focus
-from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent, rezone_tenant
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.focus import resolve_focus
+from scheduler.manage.triggers.jobs import delete_agent_triggers, rezone_agent, rezone_tenant
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.drift import find_drift
 from scheduler.storage.engine import Database
 from tests.support.database import change, firings_by_slot, rows

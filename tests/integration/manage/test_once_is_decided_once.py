@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scheduler.manage.trigger_jobs import rezone_agent
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.jobs import rezone_agent
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from tests.support.database import change, firings_by_slot, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from scheduler.manage.reconcile import reconcile_jobs
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.reconcile import reconcile_jobs
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.drift import find_drift
 from scheduler.storage.engine import Database
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_due, make_trigger

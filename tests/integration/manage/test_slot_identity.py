@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from scheduler.triggers.interval import IntervalSchedule
 from scheduler.triggers.jitter import JitteredSchedule

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from scheduler.domain.errors import Conflict, InvalidField
-from scheduler.manage.reconcile import reconcile_jobs
-from scheduler.manage.trigger_jobs import rezone_agent
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.jobs import rezone_agent
+from scheduler.manage.triggers.reconcile import reconcile_jobs
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.drift import find_drift
 from scheduler.storage.engine import Database
 from tests.support.database import change, firings_by_slot, rows

@@ -23,9 +23,9 @@ from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import MisfirePolicy
 from scheduler.domain.run import Replied
-from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
-from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.jobs import delete_agent_triggers, rezone_agent
+from scheduler.manage.triggers.service import Triggers
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.drift import find_drift
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView

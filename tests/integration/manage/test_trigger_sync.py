@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import new_id
-from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent, rezone_tenant
-from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.jobs import delete_agent_triggers, rezone_agent, rezone_tenant
+from scheduler.manage.triggers.service import Triggers
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.engine import Database
 from tests.support.database import rows
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_tenant, make_trigger

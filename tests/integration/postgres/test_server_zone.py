@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from tests.support.database import change, firings_by_slot
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_due, make_trigger

@@ -13,7 +13,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.run import Replied
 from scheduler.invocations.requests import PreparedRun, prepare_all
 from scheduler.invocations.run import ClaimedRun
-from scheduler.manage.reconcile import reconcile_jobs
+from scheduler.manage.triggers.reconcile import reconcile_jobs
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.factories import BOX, make_agent

@@ -11,7 +11,7 @@ import pytest
 
 from scheduler.domain.retention import History
 from scheduler.intake.polls.custom_checks import CustomChecker
-from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.retention import remove_old
 from scheduler.storage.trigger_views import TriggerView
 from tests.support.factories import DEFAULT_TENANT

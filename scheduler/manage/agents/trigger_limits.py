@@ -14,8 +14,8 @@ from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.schedule import Schedule
 from scheduler.domain.text import counted
 from scheduler.intake.wakes.statements import lineage_of_run
-from scheduler.manage.agent_rights import agent_actor, check_may_grant
-from scheduler.manage.trigger_spec import MOST_OWN_FIRES, AgentLimits, TriggerSpec, TriggerWithLimits
+from scheduler.manage.agents.rights import agent_actor, check_may_grant
+from scheduler.manage.triggers.spec import MOST_OWN_FIRES, AgentLimits, TriggerSpec, TriggerWithLimits
 from scheduler.storage.tables.core import Trigger
 from scheduler.triggers.base import TriggerConfig, faults_of
 from scheduler.triggers.registry import OFFERED, kind_of

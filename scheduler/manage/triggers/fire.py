@@ -11,9 +11,9 @@ from scheduler.domain.errors import Conflict
 from scheduler.firings.new_firing import gate, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.intake.wakes.intake import asked_firing
-from scheduler.manage import trigger_rows as rows
-from scheduler.manage.due_slots import skip_due
-from scheduler.manage.trigger_spec import ManualFire
+from scheduler.manage.triggers import rows
+from scheduler.manage.triggers.due_slots import skip_due
+from scheduler.manage.triggers.spec import ManualFire
 from scheduler.storage.idempotency import KeyedRequest, answered_before, keep_answer
 from scheduler.storage.triggers import stop_jobs
 

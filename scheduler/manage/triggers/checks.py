@@ -17,8 +17,8 @@ from scheduler.intake.polls.custom_checks import is_custom, open_custom
 from scheduler.intake.polls.settle import CheckedTrigger, Poll, open_poll
 from scheduler.intake.polls.statements import PollDetail, read_poll
 from scheduler.intake.polls.trial import PollTrial, record_try, try_look
-from scheduler.manage.agent_rights import check_may_try, is_own
-from scheduler.manage.agent_trigger_limits import APPROVED
+from scheduler.manage.agents.rights import check_may_try, is_own
+from scheduler.manage.agents.trigger_limits import APPROVED
 from scheduler.net.headers import check_request, check_server
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.agents import get_agent

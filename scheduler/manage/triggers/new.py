@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 from scheduler.domain.ids import new_id, new_token, token_hash
 from scheduler.domain.model import JobKind
 from scheduler.domain.permissions import Permitted
-from scheduler.manage import agent_trigger_limits as agent_made
-from scheduler.manage import trigger_rows as rows
-from scheduler.manage.agent_trigger_limits import TriggerAllowance, check_may_add
-from scheduler.manage.trigger_spec import AgentLimits, TriggerSpec, check_spec
+from scheduler.manage.agents import trigger_limits as agent_made
+from scheduler.manage.agents.trigger_limits import TriggerAllowance, check_may_add
+from scheduler.manage.triggers import rows
+from scheduler.manage.triggers.spec import AgentLimits, TriggerSpec, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import SOON, notify

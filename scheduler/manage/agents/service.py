@@ -14,10 +14,10 @@ from scheduler.domain.model import HeldReason
 from scheduler.invocations.budgets import BudgetState, free_agents_window, read_budget
 from scheduler.invocations.shortening import shorten_window
 from scheduler.invocations.windows import release_window, release_windows
-from scheduler.manage import agent_runtimes as runtimes
-from scheduler.manage.agent_remotes import McpServer, header_names, mcp_columns
+from scheduler.manage.agents import runtimes
+from scheduler.manage.agents.remotes import McpServer, header_names, mcp_columns
 from scheduler.manage.row_errors import RowErrors
-from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
+from scheduler.manage.triggers.jobs import delete_agent_triggers, rezone_agent
 from scheduler.runtimes.base import Operator, RuntimeConfig
 from scheduler.storage.agents import (
     DUPLICATE,

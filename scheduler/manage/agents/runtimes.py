@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import ConfigurationError, InvalidField, NotFound
 from scheduler.domain.field_errors import InvalidRequest, field_errors
 from scheduler.domain.json_values import merge_patch
-from scheduler.manage.agent_remotes import check_count
+from scheduler.manage.agents.remotes import check_count
 from scheduler.net.policy import origin_of
 from scheduler.runtimes.base import Operator, RuntimeConfig
 from scheduler.runtimes.registry import RUNTIME, fields_of, runtime_of

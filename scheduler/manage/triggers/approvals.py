@@ -6,10 +6,10 @@ from datetime import datetime
 from uuid import UUID
 
 from scheduler.domain.errors import Conflict
-from scheduler.manage import trigger_rows as rows
-from scheduler.manage.agent_trigger_limits import APPROVED, AWAITING, REJECTED
-from scheduler.manage.trigger_jobs import start_trigger
-from scheduler.manage.trigger_spec import TriggerWithLimits
+from scheduler.manage.agents.trigger_limits import APPROVED, AWAITING, REJECTED
+from scheduler.manage.triggers import rows
+from scheduler.manage.triggers.jobs import start_trigger
+from scheduler.manage.triggers.spec import TriggerWithLimits
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView, get_view
 

@@ -12,16 +12,16 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.firings.quarantine import quarantine_trigger
-from scheduler.manage.due_slots import lock_settled, skip_due, stored_schedule
-from scheduler.manage.trigger_jobs import (
+from scheduler.manage.triggers.due_slots import lock_settled, skip_due, stored_schedule
+from scheduler.manage.triggers.jobs import (
     effective_zone,
     finish_trigger,
     move_to_effective_zone,
     put_jobs,
     remove_jobs,
 )
-from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger
-from scheduler.manage.trigger_spec import TriggerWithLimits
+from scheduler.manage.triggers.rows import change_trigger, first_run_of, lock_trigger
+from scheduler.manage.triggers.spec import TriggerWithLimits
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.drift import Drift, find_drift

@@ -18,11 +18,17 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_values import merge_patch
 from scheduler.domain.permissions import Permitted
 from scheduler.invocations.shortening import shorten_window
-from scheduler.manage import agent_trigger_limits as agent_made
-from scheduler.manage import trigger_rows as rows
-from scheduler.manage.due_slots import dropped_event, lock_settled, upcoming
-from scheduler.manage.trigger_jobs import end_at_max_fires, finish_trigger, pause_trigger, put_jobs, resume_trigger
-from scheduler.manage.trigger_spec import TriggerSpec, TriggerWithLimits, check_spec
+from scheduler.manage.agents import trigger_limits as agent_made
+from scheduler.manage.triggers import rows
+from scheduler.manage.triggers.due_slots import dropped_event, lock_settled, upcoming
+from scheduler.manage.triggers.jobs import (
+    end_at_max_fires,
+    finish_trigger,
+    pause_trigger,
+    put_jobs,
+    resume_trigger,
+)
+from scheduler.manage.triggers.spec import TriggerSpec, TriggerWithLimits, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import record_events
 from scheduler.storage.secrets import SecretBox

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.model import JobKind
 from scheduler.firings.quarantine import quarantine_trigger
-from scheduler.manage import agent_trigger_limits as agent_made
-from scheduler.manage import trigger_rows as rows
-from scheduler.manage.agent_rights import agent_actor, stopped_by_person
-from scheduler.manage.agent_trigger_limits import check_limit
-from scheduler.manage.due_slots import dropped_event, fire_unseen, settle, skip_due, upcoming
-from scheduler.manage.trigger_rows import change_trigger
-from scheduler.manage.trigger_spec import StoredTrigger, TriggerWithLimits
+from scheduler.manage.agents import trigger_limits as agent_made
+from scheduler.manage.agents.rights import agent_actor, stopped_by_person
+from scheduler.manage.agents.trigger_limits import check_limit
+from scheduler.manage.triggers import rows
+from scheduler.manage.triggers.due_slots import dropped_event, fire_unseen, settle, skip_due, upcoming
+from scheduler.manage.triggers.rows import change_trigger
+from scheduler.manage.triggers.spec import StoredTrigger, TriggerWithLimits
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import SOON, notify

@@ -15,15 +15,15 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.domain.permissions import NOTHING_PERMITTED, Permitted
-from scheduler.manage import trigger_rows as rows
-from scheduler.manage.agent_trigger_limits import TriggerAllowance, allowances
-from scheduler.manage.due_slots import lock_settled
-from scheduler.manage.new_triggers import CreatedTrigger, Creator, NewTrigger, plan_trigger, write_triggers
+from scheduler.manage.agents.trigger_limits import TriggerAllowance, allowances
 from scheduler.manage.row_errors import RowErrors
-from scheduler.manage.trigger_changes import Author, TriggerChanges, lock_to_pause
-from scheduler.manage.trigger_fire import fire_trigger
-from scheduler.manage.trigger_jobs import lock_all_settled, pause_trigger, remove_triggers, resume_trigger
-from scheduler.manage.trigger_spec import AgentLimits, ManualFire, TriggerSpec
+from scheduler.manage.triggers import rows
+from scheduler.manage.triggers.changes import Author, TriggerChanges, lock_to_pause
+from scheduler.manage.triggers.due_slots import lock_settled
+from scheduler.manage.triggers.fire import fire_trigger
+from scheduler.manage.triggers.jobs import lock_all_settled, pause_trigger, remove_triggers, resume_trigger
+from scheduler.manage.triggers.new import CreatedTrigger, Creator, NewTrigger, plan_trigger, write_triggers
+from scheduler.manage.triggers.spec import AgentLimits, ManualFire, TriggerSpec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from scheduler.storage.group_commit import GroupCommits
@@ -80,7 +80,7 @@ class Triggers:
 
         Raises InvalidField, NotFound, Forbidden, or Conflict for a name or the limit. `is_system`: it is not
         counted and cannot be deleted. `by_agent`: the agent creates it itself, within the limits of
-        `agent_trigger_limits`, and it may need approval. Triggers of one tenant that are created at the same time
+        `agents.trigger_limits`, and it may need approval. Triggers of one tenant that are created at the same time
         share a transaction; one that is refused does not affect the others.
         """
         maker = Creator(actor, created_by, is_system, by_agent)

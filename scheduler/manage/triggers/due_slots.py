@@ -22,8 +22,8 @@ from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate, lock_tr
 from scheduler.firings.record import record_firings
 from scheduler.firings.slots import Definition, SlotDecision, decide_due, skipped_event, slots_before
 from scheduler.intake.checks import run_checks
-from scheduler.manage import trigger_rows as rows
-from scheduler.manage.trigger_spec import StoredTrigger, TriggerWithLimits
+from scheduler.manage.triggers import rows
+from scheduler.manage.triggers.spec import StoredTrigger, TriggerWithLimits
 from scheduler.storage.arrays import array, time_array
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.faults import first_line

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from scheduler.domain.context.translations import WORDS
-from scheduler.manage.trigger_rows import HEARTBEAT
-from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import Triggers
+from scheduler.manage.triggers.rows import HEARTBEAT
+from scheduler.manage.triggers.service import Triggers
+from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
 from scheduler.storage.tenants import get_tenant

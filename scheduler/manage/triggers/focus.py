@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import NotFound
-from scheduler.manage.agent_rights import agent_actor, check_may_change, is_own, may_change
-from scheduler.manage.due_slots import fire_unseen, settle
-from scheduler.manage.trigger_jobs import lock_triggers_of
+from scheduler.manage.agents.rights import agent_actor, check_may_change, is_own, may_change
+from scheduler.manage.triggers.due_slots import fire_unseen, settle
+from scheduler.manage.triggers.jobs import lock_triggers_of
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.storage.trigger_views import TriggerView, list_views

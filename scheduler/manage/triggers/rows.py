@@ -16,9 +16,9 @@ from sqlalchemy.exc import IntegrityError
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.model import JobKind
 from scheduler.domain.permissions import Permitted
-from scheduler.manage.agent_rights import check_may_change
-from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
-from scheduler.manage.trigger_spec import AgentLimits, TriggerSpec, TriggerWithLimits
+from scheduler.manage.agents.rights import check_may_change
+from scheduler.manage.agents.trigger_limits import AWAITING, AWAITING_NOTE
+from scheduler.manage.triggers.spec import AgentLimits, TriggerSpec, TriggerWithLimits
 from scheduler.net.headers import check_request, check_server
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.agents import ZONE
