@@ -23,7 +23,6 @@ from scheduler.commands import (
     definitions,
     deliveries,
     dev,
-    doctor,
     history,
     imports,
     insights,
@@ -41,6 +40,7 @@ from scheduler.commands import (
     triggers,
     web_password,
 )
+from scheduler.commands.doctor import command as doctor
 from scheduler.commands.exits import ExitCode, disable_flushing, exit_code, prepare_streams, print_error, texts_of
 from scheduler.domain.errors import ReveilleError
 

@@ -103,7 +103,7 @@ def restore(
 @contextmanager
 def at_database(settings: Settings, *, make: bool) -> Iterator[str]:
     """Returns the database's address: DATABASE_URL, or the embedded server, started if it is not running."""
-    from scheduler.commands.machine_checks import is_running
+    from scheduler.commands.doctor.machine import is_running
     from scheduler.postgres.embedded import EmbeddedPostgres
     from scheduler.supervisor import data_directory_lock
 

@@ -16,10 +16,10 @@ import psycopg
 import pytest
 
 from config.settings import Settings, load_settings
-from scheduler.commands.database_checks import check_database
-from scheduler.commands.findings import Finding, Status
-from scheduler.commands.machine_checks import check_python, check_web, local_port
-from scheduler.commands.upgrade_database import programs_of, upgrade_database
+from scheduler.commands.doctor.database import check_database
+from scheduler.commands.doctor.findings import Finding, Status
+from scheduler.commands.doctor.machine import check_python, check_web, local_port
+from scheduler.commands.doctor.upgrade import programs_of, upgrade_database
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import Conflict, ReveilleError
 from scheduler.postgres.embedded import MAJOR, SUPERUSER, EmbeddedPostgres, binaries

@@ -9,9 +9,9 @@ from threading import Thread
 import pytest
 
 from config.settings import Settings
-from scheduler.commands.database_checks import refused
-from scheduler.commands.findings import Status
-from scheduler.commands.machine_checks import check_web
+from scheduler.commands.doctor.database import refused
+from scheduler.commands.doctor.findings import Status
+from scheduler.commands.doctor.machine import check_web
 
 
 @pytest.mark.parametrize(

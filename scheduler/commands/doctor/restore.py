@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 
-from scheduler.commands.findings import Finding, fail, ok, warn
+from scheduler.commands.doctor.findings import Finding, fail, ok, warn
 from scheduler.domain.text import counted
 
 LATE = """

@@ -12,7 +12,7 @@ import psutil
 
 from config.settings import Settings
 from scheduler.commands.client import LOCAL
-from scheduler.commands.findings import Finding, fail, ok, warn
+from scheduler.commands.doctor.findings import Finding, fail, ok, warn
 from scheduler.domain.errors import ConfigurationError
 from scheduler.postgres import data_directory
 from scheduler.postgres.embedded import MAJOR, EmbeddedPostgres, binaries

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scheduler.commands.doctor.findings import Finding, Status, fail, ok, warn
 from scheduler.commands.exits import ExitCode, UsageFault
-from scheduler.commands.findings import Finding, Status, fail, ok, warn
 from scheduler.commands.output import say, show_json
 from scheduler.domain.errors import ConfigurationError
 
@@ -81,7 +81,7 @@ def doctor(
 
 def _examine_restored(late: MissedSlots | None) -> Iterator[Finding]:
     from scheduler.commands.backup import at_database
-    from scheduler.commands.restore_checks import check_restored, skip_missed_slots
+    from scheduler.commands.doctor.restore import check_restored, skip_missed_slots
 
     with at_database(_settings(), make=False) as url:
         if late is MissedSlots.SKIP:
@@ -91,7 +91,7 @@ def _examine_restored(late: MissedSlots | None) -> Iterator[Finding]:
 
 def _examine() -> Iterator[Finding]:
     from config.settings import unknown_settings
-    from scheduler.commands import machine_checks as machine
+    from scheduler.commands.doctor import machine
 
     yield machine.check_python()
     try:
@@ -141,8 +141,8 @@ def _rotate() -> int:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    from scheduler.commands.database_checks import check_database
-    from scheduler.commands.machine_checks import check_embedded
+    from scheduler.commands.doctor.database import check_database
+    from scheduler.commands.doctor.machine import check_embedded
     from scheduler.domain.clock import SystemClock
     from scheduler.postgres.embedded import EmbeddedPostgres
 
@@ -174,7 +174,7 @@ def _show(finding: Finding) -> None:
 
 
 def _upgrade() -> int:
-    from scheduler.commands.upgrade_database import upgrade_database
+    from scheduler.commands.doctor.upgrade import upgrade_database
 
     say(upgrade_database(_settings().data_dir))
     return ExitCode.OK

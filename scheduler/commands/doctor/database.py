@@ -9,7 +9,7 @@ import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from scheduler.commands.findings import Finding, fail, ok, warn
+from scheduler.commands.doctor.findings import Finding, fail, ok, warn
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
 from scheduler.storage.engine import POOLED, unpooled_engine

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scheduler.commands.machine_checks import data_version, is_running
+from scheduler.commands.doctor.machine import data_version, is_running
 from scheduler.domain.errors import ConfigurationError, Conflict, ReveilleError
 from scheduler.postgres.embedded import INITDB, MAJOR, NAME, SHORT_DIRECTORY, SUPERUSER, EmbeddedPostgres, binaries
 from scheduler.postgres.os_account import Account, choose_account
