@@ -10,47 +10,47 @@ from flask_openapi.models.security_scheme import SecurityScheme
 from flask_openapi.openapi import OpenAPI
 
 from api.a2a import a2a
-from api.agents import agents
-from api.alerts import alerts, badges, mutes
-from api.approvals import approvals
-from api.audit import audit
 from api.auth import Access
 from api.auth_failures import EXTENSION as REFUSALS
 from api.auth_failures import Refusals
 from api.body import MAX_BODY_BYTES, JsonRequest, StrictJson, check_query
-from api.channels import channel_events, channels
-from api.definitions import definitions
-from api.deliveries import deliveries
 from api.docs import docs
-from api.firings import firings
-from api.focus import focus
 from api.health import health
 from api.hooks import hooks
 from api.hosts import check_host, set_security_headers
-from api.insights import insights
-from api.invocations import invocations
-from api.keys import keys
 from api.live_changes import register as register_changes
 from api.mcp import mcp
-from api.messages import messages
 from api.metrics import metrics
-from api.models import models
-from api.notes import notes
-from api.notification_targets import notification_targets
-from api.pauses import pauses
-from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
-from api.resource import PREFIX, ItemConverter, ReferenceConverter
-from api.search import finder
+from api.resources.agents import agents
+from api.resources.alerts import alerts, badges, mutes
+from api.resources.approvals import approvals
+from api.resources.audit import audit
+from api.resources.base import PREFIX, ItemConverter, ReferenceConverter
+from api.resources.channels import channel_events, channels
+from api.resources.definitions import definitions
+from api.resources.deliveries import deliveries
+from api.resources.firings import firings
+from api.resources.focus import focus
+from api.resources.insights import insights
+from api.resources.invocations import invocations
+from api.resources.keys import keys
+from api.resources.messages import messages
+from api.resources.models import models
+from api.resources.notes import notes
+from api.resources.notification_targets import notification_targets
+from api.resources.pauses import pauses
+from api.resources.polls import polls
+from api.resources.search import finder
+from api.resources.simulations import simulations
+from api.resources.tenants import tenants
+from api.resources.triggers import triggers
+from api.resources.users import users
+from api.resources.wakes import wakes
+from api.resources.web_users import web_users
 from api.services import EXTENSION, build_parts
-from api.simulations import simulations
 from api.sockets.route import register as register_sockets
-from api.tenants import tenants
-from api.triggers import triggers
-from api.users import users
-from api.wakes import wakes
 from api.web import register as register_pages
-from api.web_users import web_users
 from config.installation import VERSION
 from config.settings import Settings, load_settings
 from scheduler.storage.repeats import repeat

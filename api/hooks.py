@@ -10,7 +10,7 @@ from flask_openapi.models.media_type import MediaType
 from flask_openapi.models.request_body import RequestBody
 from flask_openapi.models.tag import Tag
 
-from api.resource import problems
+from api.resources.base import problems
 from api.schemas.deliveries import HookOut, HookPath, ReceiptOut
 from api.services import services
 from scheduler.domain.errors import NotFound

@@ -9,7 +9,7 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.presenters import agent_out
-from api.resource import given
+from api.resources.base import given
 from api.schemas.agents import AgentPatch, AgentPath
 from api.services import services
 from api.web.base import done, page_blueprint

@@ -11,7 +11,7 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.presenters import model_out
-from api.resource import given
+from api.resources.base import given
 from api.schemas.models import ModelIn, ModelPatch
 from api.services import services
 from api.web.base import done, page_blueprint, render

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.pauses import pause_scope
+from api.resources.pauses import pause_scope
 from api.schemas.tenants_and_keys import PauseIn
 from api.services import services
 from api.web.base import done, page_blueprint

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, g, request
 
 from api.auth import Level, caller, needs
-from api.resource import given
+from api.resources.base import given
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.form_fields import texts_of

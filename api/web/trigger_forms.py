@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from api.resource import given
+from api.resources.base import given
 from api.schemas.triggers import TriggerIn, TriggerPatch, TriggerSettings
 from api.web.form_errors import errors_in_words, of_input
 from api.web.form_fields import Input, inputs_of, read, same_lines, show

@@ -75,5 +75,5 @@ def test_every_package_says_what_belongs_in_it_and_what_does_not() -> None:
 
 
 def test_a_view_is_known_as_one() -> None:
-    assert _is_view("api.agents", "make_agent")
+    assert _is_view("api.resources.agents", "make_agent")
     assert not _is_view("api.presenters", "agent_out")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.resource import PREFIX
+from api.resources.base import PREFIX
 from tests.support.api import Api, Caller, agent_body, trigger_body
 from tests.support.routes import BODIES, PUBLIC_KEY, SCOPES
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, answer, blueprint, optional_body
+from api.resources.base import CHANGES, answer, blueprint, optional_body
 from api.schemas.tenants_and_keys import PauseIn, PauseOut, PausesOut, ResumeIn
 from api.services import services
 from scheduler.domain.errors import Forbidden

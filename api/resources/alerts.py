@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 
 from api.addresses import base_url
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page
+from api.resources.base import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page
 from api.schemas.alerts import AlertPage, AlertsQuery, BadgeOut, MuteIn, MuteOut, MutePage, MutePath
 from api.schemas.base import Page
 from api.services import services

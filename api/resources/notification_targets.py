@@ -6,7 +6,7 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.presenters import target_out
-from api.resource import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page, problems
+from api.resources.base import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page, problems
 from api.schemas.agents import AgentPath
 from api.schemas.base import Page
 from api.schemas.notification_targets import TargetIn, TargetOut, TargetPage, TargetPath, TestedOut

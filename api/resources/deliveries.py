@@ -7,7 +7,8 @@ from dataclasses import asdict
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, answer, blueprint, one_more, page
+from api.resources.base import CHANGES, answer, blueprint, one_more, page
+from api.resources.triggers import reached
 from api.schemas.deliveries import (
     DeliveryPage,
     DeliveryPath,
@@ -19,7 +20,6 @@ from api.schemas.deliveries import (
 )
 from api.schemas.triggers import TriggerPath
 from api.services import services
-from api.triggers import reached
 from scheduler.domain.errors import NotFound
 from scheduler.domain.text import text_or_base64
 from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries, get_delivery

@@ -6,7 +6,7 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.presenters import key_created
-from api.resource import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page
+from api.resources.base import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page
 from api.schemas.base import Page
 from api.schemas.tenants_and_keys import KeyCreated, KeyIn, KeyOut, KeyPage, KeyPath
 from api.services import services

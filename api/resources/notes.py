@@ -7,7 +7,7 @@ from dataclasses import asdict
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, answer, blueprint
+from api.resources.base import CHANGES, answer, blueprint
 from api.schemas.agents import AgentPath, NotesIn, NotesOut
 from api.services import services
 from scheduler.storage.notes import MOST_CHARACTERS, Notes

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from api.auth import Caller, Level, caller, needs
 from api.body import read_traceparent
 from api.idempotency import keyed_request
-from api.resource import CHANGES, answer, blueprint, one_more, page
+from api.resources.base import CHANGES, answer, blueprint, one_more, page
 from api.schemas.messages import (
     MessageIn,
     MessagePage,

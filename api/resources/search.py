@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import answer, blueprint
+from api.resources.base import answer, blueprint
 from api.schemas.search import SearchOut, SearchQuery
 from api.services import services
 from scheduler.storage.search import search

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, answer, blueprint, one_more, optional_body, page
+from api.resources.base import CHANGES, answer, blueprint, one_more, optional_body, page
 from api.schemas.base import NoteIn
 from api.schemas.triggers import ApprovalQuery, ApproveIn, TriggerOut, TriggerPage, TriggerPath
 from api.services import services

@@ -10,7 +10,7 @@ from flask import Response
 from api.addresses import hook_address
 from api.auth import Level, caller, needs
 from api.idempotency import keyed_request
-from api.resource import (
+from api.resources.base import (
     CHANGES,
     EMPTY,
     answer,

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from api.addresses import base_url
 from api.auth import Level, caller, needs
 from api.body import read_bytes
-from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
+from api.resources.base import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
 from api.schemas.base import Page
 from api.schemas.channels import ChannelIn, ChannelOut, ChannelPage, ChannelPatch, ChannelPath
 from api.services import services

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, answer, blueprint, problems
+from api.resources.base import CHANGES, answer, blueprint, problems
 from api.schemas.simulations import SimulatedOut, SimulationIn
 from api.services import services
 from scheduler.manage.models import Author

@@ -6,7 +6,7 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.presenters import agent_out
-from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
+from api.resources.base import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
 from api.schemas.agents import (
     AgentIn,
     AgentOut,

@@ -9,7 +9,7 @@ from flask import Response
 from api.auth import Level, caller, needs
 from api.body import read_traceparent
 from api.idempotency import keyed_request
-from api.resource import CHANGES, answer, blueprint, problems
+from api.resources.base import CHANGES, answer, blueprint, problems
 from api.schemas.agents import AgentPath
 from api.schemas.messages import WakeIn
 from api.schemas.triggers import FiredOut, HeartbeatIn, TriggerOut

@@ -8,7 +8,7 @@ from flask import Response
 from sqlalchemy import Connection
 
 from api.auth import Level, bearer, caller, is_key, needs
-from api.resource import CHANGES, answer, blueprint, one_more, page
+from api.resources.base import CHANGES, answer, blueprint, one_more, page
 from api.schemas.history import (
     CompletedOut,
     CompleteIn,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
+from api.resources.base import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
 from api.schemas.base import NoteIn, Page
 from api.schemas.tenants_and_keys import PauseOut, TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
 from api.services import services

@@ -7,7 +7,7 @@ from datetime import datetime
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import answer, blueprint
+from api.resources.base import answer, blueprint
 from api.schemas.insights import InsightsOut, InsightsQuery
 from api.services import services
 from scheduler.domain.local_time import zone_info

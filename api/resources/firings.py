@@ -10,7 +10,7 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.presenters import document_file, payload_file
-from api.resource import CHANGES, answer, blueprint, one_more, page
+from api.resources.base import CHANGES, answer, blueprint, one_more, page
 from api.schemas.history import AckIn, DocumentPath, FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
 from api.services import services
 from scheduler.domain.acks import Ack, AckStatus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
+from api.resources.base import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
 from api.schemas.base import Page
 from api.schemas.tenants_and_keys import WebUserIn, WebUserOut, WebUserPage, WebUserPatch, WebUserPath
 from api.services import services

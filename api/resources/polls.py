@@ -7,11 +7,11 @@ from typing import Any
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, answer, blueprint, problems
+from api.resources.base import CHANGES, answer, blueprint, problems
+from api.resources.triggers import reached
 from api.schemas.polls import PollOut, TrialIn, TrialOut
 from api.schemas.triggers import TriggerPath
 from api.services import services
-from api.triggers import reached
 from scheduler.intake.polls.data import ShownValue, shown
 
 polls = blueprint("polls", "The state of polls, and trials.")

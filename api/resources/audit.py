@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import blueprint, one_more, page
+from api.resources.base import blueprint, one_more, page
 from api.schemas.history import AuditPage, AuditQuery
 from api.services import services
 from scheduler.storage.queries import AuditFilter, list_audit

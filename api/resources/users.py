@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, answer, blueprint, one_more, page
+from api.resources.base import CHANGES, answer, blueprint, one_more, page
 from api.schemas.base import Page
 from api.schemas.messages import UserIn, UserOut, UserPage, UserPath
 from api.services import services

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, answer, blueprint
+from api.resources.base import CHANGES, answer, blueprint
 from api.schemas.agents import AgentPath, FocusPage, FocusPath
 from api.schemas.triggers import TriggerPage
 from api.services import services

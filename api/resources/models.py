@@ -8,7 +8,7 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.presenters import model_out
-from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page, problems
+from api.resources.base import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page, problems
 from api.schemas.agents import AgentPath
 from api.schemas.base import Page
 from api.schemas.models import (

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from api.addresses import hook_address
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, answer, blueprint
+from api.resources.base import CHANGES, answer, blueprint
 from api.schemas.definitions import (
     AgentDefinition,
     AppliedOut,
