@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from flask import Response
+from pydantic import Field
 
 from api.auth import Level, caller, needs
 from api.resources.base import answer, blueprint
-from api.schemas.search import SearchOut, SearchQuery
+from api.schemas.base import Answer, Query, Searched, Time
 from api.services import services
 from scheduler.storage.search import search
+
+
+class SearchQuery(Query):
+    """The search text."""
+
+    q: Searched = Field(
+        description="Part of a name, reason or error; or an id, its beginning, its last 8 characters."
+    )
+
+
+class MatchOut(Answer):
+    """A search result."""
+
+    kind: str = Field(
+        description="`agent`, `trigger`, `invocation`, `firing`, `session`, `message`, `delivery`, `model` or `target`."
+    )
+    id: UUID
+    title: str | None
+    detail: str | None
+    at: Time | None
+
+
+class SearchOut(Answer):
+    """All results: ids first, then names and texts; at most 20 of a kind."""
+
+    items: list[MatchOut]
+
 
 finder = blueprint("search", "One search over names, ids, reasons and errors.")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 from uuid import UUID
 
 from flask import Response
+from pydantic import Field
 
 from api.addresses import hook_address
 from api.auth import Level, caller, needs
@@ -23,10 +25,9 @@ from api.resources.base import (
     problems,
 )
 from api.schemas.agents import AgentPath
-from api.schemas.base import NoteIn
+from api.schemas.base import Answer, NoteIn
 from api.schemas.history import AckCounts
 from api.schemas.kinds import TriggerTypeOut, TriggerTypesOut
-from api.schemas.many_triggers import TriggersIn, TriggersMade
 from api.schemas.triggers import (
     AgentTriggerQuery,
     FiredOut,
@@ -42,6 +43,8 @@ from api.schemas.triggers import (
     TriggerWhole,
 )
 from api.services import services
+from scheduler.domain.shapes import Shape
+from scheduler.manage.row_errors import MOST_ROWS
 from scheduler.manage.triggers.new import CreatedTrigger
 from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.agents import get_agent
@@ -51,6 +54,25 @@ from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.preview import preview
 from scheduler.triggers.registry import KINDS
+
+
+class TriggerRow(TriggerIn):
+    """A new trigger with its agent."""
+
+    agent_id: Annotated[UUID, Field(strict=False)]
+
+
+class TriggersIn(Shape):
+    """New triggers, created all or none."""
+
+    items: list[TriggerRow] = Field(min_length=1, max_length=MOST_ROWS)
+
+
+class TriggersMade(Answer):
+    """The created triggers, in the order of the request."""
+
+    items: list[TriggerOut]
+
 
 triggers = blueprint("triggers", "What wakes an agent.")
 
