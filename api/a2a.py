@@ -15,7 +15,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, current_app, g, request
 
-from api.a2a_data import data_as_text
+from api.a2a_messages import data_as_text
 from api.addresses import base_url
 from api.auth import Level, authenticate, bearer, caller, needs
 from api.body import read_bytes, read_message, read_traceparent

@@ -43,8 +43,10 @@ from a2a.utils.errors import (
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from pydantic import ValidationError
 
+from scheduler.domain.charsets import decode_strictly
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
+from scheduler.domain.json_values import read_json, write_json
 from scheduler.domain.lineage import INVOCATION_KEY
 from scheduler.domain.model import InvocationState
 from scheduler.intake.wakes.a2a_views import TaskFilter, TaskPage, TaskView, read_cursor
@@ -76,6 +78,8 @@ STATES = {
     InvocationState.SKIPPED: TaskState.TASK_STATE_REJECTED,
     InvocationState.CANCELLED: TaskState.TASK_STATE_CANCELED,
 }
+CONTENTS = frozenset({"text", "raw", "url", "file"})
+"""What a part may contain instead of data."""
 
 
 def card(
@@ -255,3 +259,30 @@ def error(failure: A2AError) -> dict[str, Any]:
         }
         shown["data"] = [info]
     return shown
+
+
+def data_as_text(body: dict[str, Any], sent: bytes, *, legacy: bool) -> None:
+    """Replaces the data parts of a request's message by text with their JSON, as they were sent: the protocol's types
+    turn every number into a double. `sent` is the request's body.
+    """
+    parts = [*enumerate(_parts_of(body))]
+    data = {number: part for number, part in parts if _is_data(part, legacy=legacy)}
+    if not data:
+        return
+    exact = _parts_of(read_json(decode_strictly(sent, "application/json") or "")[0])
+    for number, part in data.items():
+        del part["data"]
+        part |= {"text": write_json(exact[number]["data"], ascii_only=False, sort_keys=False)}
+        part |= {"kind": "text"} if legacy else {}
+
+
+def _parts_of(body: Any) -> list[Any]:
+    for name in ("params", "message", "parts"):
+        body = body.get(name) if isinstance(body, dict) else None
+    return body if isinstance(body, list) else []
+
+
+def _is_data(part: Any, *, legacy: bool) -> bool:
+    if not isinstance(part, dict) or part.get("data") is None or not CONTENTS.isdisjoint(part):
+        return False
+    return not legacy or (part.get("kind") == "data" and isinstance(part["data"], dict))
