@@ -26,6 +26,7 @@ from api.web.csv_downloads import csv_lists
 from api.web.deliveries import deliveries
 from api.web.failed import dead
 from api.web.firings import firings
+from api.web.forms.triggers import words_of_form
 from api.web.insights import insights
 from api.web.invocations import invocations
 from api.web.limits import SignInLimit
@@ -42,7 +43,6 @@ from api.web.sign_in import sign_in, signed_in
 from api.web.sign_ins import sign_ins
 from api.web.simulator import simulator
 from api.web.trigger_edit import trigger_edit
-from api.web.trigger_forms import words_of_form
 from api.web.triggers import triggers
 from scheduler.triggers.registry import KINDS, UNLISTED, icon_of, source_of
 

@@ -14,11 +14,11 @@ from api.schemas.agents import AgentPatch, AgentPath
 from api.services import services
 from api.web.base import done, page_blueprint
 from api.web.confirmations import ask
-from api.web.form_fields import same_lines
-from api.web.form_validation import shaped
+from api.web.forms.fields import same_lines
+from api.web.forms.runtimes import errors_of, read_changes, values_of
+from api.web.forms.saved import DO
+from api.web.forms.validation import shaped
 from api.web.new_agent import CHECKS, FIELDS, LIMITS, agent_form, secrets_of
-from api.web.runtime_forms import errors_of, read_changes, values_of
-from api.web.saved_form import DO
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.text import counted
 from scheduler.storage.overviews import summarize_agents

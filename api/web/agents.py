@@ -14,10 +14,10 @@ from api.schemas.base import NoteIn
 from api.schemas.messages import WakeIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.form_validation import filled, shaped
+from api.web.forms.runtimes import address_of
+from api.web.forms.validation import filled, shaped
 from api.web.insights import read_panel
 from api.web.list_filters import FROM, TO, Filter, choice, read_filters
-from api.web.runtime_forms import address_of
 from scheduler.intake.wakes import intake
 from scheduler.intake.wakes.intake import Call
 from scheduler.storage.notes import MOST_CHARACTERS, read_notes

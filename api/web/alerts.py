@@ -8,7 +8,7 @@ from api.auth import Level, caller, needs
 from api.schemas.alerts import MuteIn
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render
-from api.web.form_validation import filled, shaped
+from api.web.forms.validation import filled, shaped
 from scheduler.domain.ids import parse_id
 
 MOST_OPEN = 200

@@ -9,7 +9,7 @@ from api.schemas.base import NoteIn
 from api.schemas.triggers import ApproveIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.form_validation import filled, shaped
+from api.web.forms.validation import filled, shaped
 from api.web.list_filters import AGENT, read_filters
 from api.web.trigger_filters import KIND, SEARCH
 from scheduler.domain.ids import parse_id

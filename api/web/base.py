@@ -22,8 +22,8 @@ from api.auth import Level
 from api.body import check_form
 from api.hosts import check_origin
 from api.problems import RETRY_AFTER_OUTAGE, http_problem
+from api.web.forms.saved import reopen_form
 from api.web.nav import Frame, frame_of, sections
-from api.web.saved_form import reopen_form
 from api.web.session import authenticate, csrf_token, recognize, session_token, set_cookie
 from api.web.zones import choices, shown_zone
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError

@@ -13,7 +13,7 @@ from api.schemas.deliveries import DeliveryRange
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.contents import readable, shown_data
-from api.web.form_validation import filled, shaped
+from api.web.forms.validation import filled, shaped
 from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, choice, read_filters
 from api.web.progress import STEP, cursor, take, tell
 from scheduler.domain.ids import parse_id

@@ -15,10 +15,10 @@ from api.resources.base import given
 from api.schemas.models import ModelIn, ModelPatch
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.form_validation import filled, shaped, wrong_fields
-from api.web.kept_secrets import KeptSecrets
+from api.web.forms.kept_secrets import KeptSecrets
+from api.web.forms.saved import DO
+from api.web.forms.validation import filled, shaped, wrong_fields
 from api.web.list_filters import FROM, TO, Filter, RequestFilters, choice, read_filters
-from api.web.saved_form import DO
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.domain.llm import Provider

@@ -12,9 +12,9 @@ from api.presenters import agent_out
 from api.schemas.agents import AgentIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.form_validation import filled, shaped
-from api.web.kept_secrets import KeptSecrets
-from api.web.runtime_forms import errors_of, form_of, lacking, read_new, runtime_inputs, values_of
+from api.web.forms.kept_secrets import KeptSecrets
+from api.web.forms.runtimes import errors_of, form_of, lacking, read_new, runtime_inputs, values_of
+from api.web.forms.validation import filled, shaped
 from scheduler.domain.errors import NotFound, ReveilleError
 from scheduler.runtimes.registry import RUNTIMES
 from scheduler.storage.models import list_models

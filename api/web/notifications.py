@@ -14,8 +14,8 @@ from api.schemas.agents import AgentPath
 from api.schemas.notification_targets import TargetIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.form_validation import filled, shaped, wrong_fields
-from api.web.kept_secrets import KeptSecrets
+from api.web.forms.kept_secrets import KeptSecrets
+from api.web.forms.validation import filled, shaped, wrong_fields
 from api.web.list_filters import AGENT, ERROR, FROM, TO, RequestFilters, choice, read_filters
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id

@@ -10,7 +10,7 @@ from api.schemas.tenants_and_keys import PauseIn
 from api.services import services
 from api.web.base import done, page_blueprint
 from api.web.confirmations import ask
-from api.web.form_validation import shaped
+from api.web.forms.validation import shaped
 
 pauses = page_blueprint("pauses")
 

@@ -13,7 +13,7 @@ from api.resources.base import given
 from api.schemas.tenants_and_keys import KeyIn, TenantPatch
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.form_validation import filled, shaped, wrong_fields
+from api.web.forms.validation import filled, shaped, wrong_fields
 from api.web.list_filters import FROM, TO, Filter, RequestFilters, choice, read_filters
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id

@@ -13,8 +13,8 @@ from api.auth_failures import LIMITS, limit_wrong_keys, note_refusal
 from api.server.responses import RunApart, has_moved, must_move
 from api.services import services
 from api.web.base import done, page_blueprint, render
+from api.web.forms.saved import KeptForm, keep_form, open_form
 from api.web.limits import SignInLimit
-from api.web.saved_form import KeptForm, keep_form, open_form
 from api.web.session import (
     COOKIE,
     FORM_COOKIE,

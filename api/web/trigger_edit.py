@@ -11,9 +11,9 @@ from api.auth import Level, caller, needs
 from api.resources.base import given
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.form_fields import texts_of
-from api.web.kept_secrets import KeptSecrets
-from api.web.trigger_forms import (
+from api.web.forms.fields import texts_of
+from api.web.forms.kept_secrets import KeptSecrets
+from api.web.forms.triggers import (
     WrongFields,
     changes,
     errors_of,

@@ -14,9 +14,9 @@ import pytest
 from flask import Response
 from playwright.sync_api import BrowserContext, Locator, expect
 
-from api.web.form_fields import Input
-from api.web.runtime_forms import runtime_inputs
-from api.web.trigger_forms import form_of
+from api.web.forms.fields import Input
+from api.web.forms.runtimes import runtime_inputs
+from api.web.forms.triggers import form_of
 from scheduler.runtimes.registry import RUNTIMES
 from scheduler.triggers.registry import OFFERED
 from tests.browser.site import Site

@@ -108,7 +108,7 @@ class TideConfig(TriggerConfig):
 '''
 SHOW_KIND = """
 from datetime import UTC, datetime
-from api.web.trigger_forms import form_of
+from api.web.forms.triggers import form_of
 from scheduler.commands.trigger_options import options_of_kinds, shape
 from scheduler.toolbox.triggers import SET_TRIGGER, PreviewTrigger, SetTrigger
 from scheduler.triggers.preview import preview

@@ -90,7 +90,7 @@ class GullRuntime(RuntimeConfig):
 TESTS = {
     "tide": """
 from datetime import UTC, datetime
-from api.web.trigger_forms import form_of
+from api.web.forms.triggers import form_of
 from scheduler.triggers.preview import preview
 from scheduler.triggers.tool_text import kinds_for_agents
 
@@ -101,7 +101,7 @@ def test_tide():
     assert '- tide: {"port": "Dover"}' in kinds_for_agents()
 """,
     "sail": """
-from api.web.trigger_forms import form_of
+from api.web.forms.triggers import form_of
 from scheduler.triggers.registry import CLOCKED, KINDS, TIMED
 
 def test_sail():
@@ -112,7 +112,7 @@ def test_sail():
     "gull": """
 import asyncio
 from api.schemas.agents import AgentIn, AgentOut
-from api.web.runtime_forms import read_new, runtime_inputs
+from api.web.forms.runtimes import read_new, runtime_inputs
 from scheduler.domain.run import Replied, RuntimeSpec
 from scheduler.runtimes.registry import make_runtime
 
@@ -127,7 +127,7 @@ def test_gull():
 import json
 import os
 from uuid import UUID
-from api.web.trigger_forms import form_of
+from api.web.forms.triggers import form_of
 from scheduler.cli import run
 from scheduler.storage.migrate import upgrade
 from tests.support.api import running_api, served

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.services import EXTENSION
-from api.web.kept_secrets import LIFETIME
+from api.web.forms.kept_secrets import LIFETIME
 from scheduler.domain.clock import SystemClock
 from tests.integration.web.test_web_triggers import shown
 from tests.support.api import Api

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from api.web.form_fields import Input
+from api.web.forms.fields import Input
 
 WORDS = {
     "missing": "Enter a value.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flask import request
 from werkzeug.datastructures import ImmutableMultiDict
 
-from api.web.kept_secrets import seal, session_mark, unseal
+from api.web.forms.kept_secrets import seal, session_mark, unseal
 from api.web.session import CSRF_FIELD, local_path, session_token
 from scheduler.domain.errors import Forbidden
 

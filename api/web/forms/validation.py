@@ -8,7 +8,7 @@ from typing import TypeVar
 from flask import request
 from pydantic import ValidationError
 
-from api.web.form_fields import same_lines
+from api.web.forms.fields import same_lines
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.field_errors import InvalidRequest, field_errors
 from scheduler.domain.shapes import Shape
