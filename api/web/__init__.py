@@ -22,7 +22,7 @@ from api.web.audit import audit
 from api.web.base import secure, show_unknown
 from api.web.bulk import bulk
 from api.web.confirmations import questions
-from api.web.csv_downloads import csv_lists
+from api.web.csv.downloads import csv_lists
 from api.web.deliveries import deliveries
 from api.web.failed import dead
 from api.web.firings import firings

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.web.csv_files import BATCH, cell
-from api.web.csv_lists import LISTS
-from api.web.csv_tables import TABLES
+from api.web.csv.files import BATCH, cell
+from api.web.csv.lists import LISTS
+from api.web.csv.tables import TABLES
 from scheduler.domain.run import Failed
 from tests.support.api import Api
 from tests.support.database import change

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api.auth import Caller
 from api.services import services
-from api.web.csv_files import Column, columns_of
+from api.web.csv.files import Column, columns_of
 from api.web.failed import FILTERS as OF_DEAD
 from api.web.insights import FILTERS as OF_INSIGHTS
 from api.web.insights import period_of

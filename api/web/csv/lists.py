@@ -16,7 +16,7 @@ from api.web.agents import FILTERS as OF_AGENTS
 from api.web.agents import STATES as AGENT_STATES
 from api.web.approvals import FILTERS as OF_APPROVALS
 from api.web.audit import FILTERS as OF_AUDIT
-from api.web.csv_files import Column, columns_of
+from api.web.csv.files import Column, columns_of
 from api.web.deliveries import FILTERS as OF_DELIVERIES
 from api.web.failed import FILTERS as OF_DEAD
 from api.web.firings import FILTERS as OF_FIRINGS

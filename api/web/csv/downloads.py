@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from api.auth import Caller, Level, caller, needs
 from api.services import services
 from api.web.base import page_blueprint
-from api.web.csv_files import csv_file, csv_of
-from api.web.csv_lists import LISTS, Rows
-from api.web.csv_tables import TABLES
+from api.web.csv.files import csv_file, csv_of
+from api.web.csv.lists import LISTS, Rows
+from api.web.csv.tables import TABLES
 from api.web.list_filters import Filter, RequestFilters, read_filters
 from api.web.zones import shown_zone
 from scheduler.domain.errors import Forbidden, InvalidField, NotFound
