@@ -18,15 +18,17 @@ from scheduler.manage.agents.runtimes import CEILINGS, FLOORS
 from scheduler.manage.agents.service import NewAgent, SavedAgent
 from scheduler.manage.definitions.agent_parts import (
     SECRETS,
+    apply_heartbeat,
     by_server,
     generated_secrets,
+    read_heartbeats,
     server_docs,
     server_patch,
+    wanted_heartbeat,
     with_model_ids,
     with_model_names,
 )
 from scheduler.manage.definitions.compare import keep, patch_to
-from scheduler.manage.definitions.heartbeats import apply_heartbeat, read_heartbeats, wanted_heartbeat
 from scheduler.manage.definitions.shapes import (
     AGENT,
     Doc,
