@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from scheduler.domain.clock import Clock
+from scheduler.domain.schedule import Note
 from scheduler.domain.thread_quota import ThreadQuota
 from scheduler.manage.definitions.service import Definitions
 from scheduler.manage.definitions.shapes import WantedDefinition
@@ -17,7 +18,6 @@ from scheduler.manage.simulated import SimulationRequest, Situation, Span
 from scheduler.simulation.clock_changes import clock_changes
 from scheduler.simulation.engine import simulate
 from scheduler.simulation.shapes import Figures, Outcome, Plan
-from scheduler.triggers.notes import Note
 from scheduler.triggers.zones import load_zone
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from scheduler.domain.schedule import Schedule
-from scheduler.triggers.notes import Note, notes_of
+from scheduler.domain.schedule import Note, Schedule, notes_of
 from scheduler.triggers.zones import load_zone
 
 AHEAD = timedelta(days=731)

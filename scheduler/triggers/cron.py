@@ -11,12 +11,11 @@ from uuid import UUID
 from pydantic import Field
 
 from scheduler.domain.errors import ReveilleError
-from scheduler.domain.schedule import Schedule
+from scheduler.domain.schedule import Note, Schedule
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.cron_clock import CronClock, FixedClock, NaiveClock, RealTimeClock
 from scheduler.triggers.cron_expression import CronExpression, parse_expression
 from scheduler.triggers.cron_times import WallTimes
-from scheduler.triggers.notes import Note
 from scheduler.triggers.options import Option
 from scheduler.triggers.recurring import TIMEZONE_OPTION, RecurringConfig, Timezone
 from scheduler.triggers.zones import load_zone

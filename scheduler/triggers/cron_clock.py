@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from scheduler.domain.schedule import Note
 from scheduler.triggers.cron_times import SECOND, WallTimes
-from scheduler.triggers.notes import Note
 from scheduler.triggers.zones import ClockChange, clock_change_at, instant_of
 
 _LISTED = 3

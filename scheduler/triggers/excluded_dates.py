@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from scheduler.triggers.notes import NoteKind
+from scheduler.domain.schedule import NoteKind
 
 MAX_ENTRIES = 366
 

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from uuid import UUID
 
-from scheduler.domain.schedule import TICK, Schedule
-from scheduler.triggers.notes import Note, notes_of
+from scheduler.domain.schedule import TICK, Note, Schedule, notes_of
 from scheduler.triggers.schedule_rules import RestrictedSchedule
 
 MAX_SECONDS = 24 * 3600

@@ -11,9 +11,8 @@ from uuid import UUID
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.local_time import read_iso
-from scheduler.domain.schedule import Schedule
+from scheduler.domain.schedule import Note, Schedule, notes_of
 from scheduler.triggers.base import CheckContext, TriggerConfig, faults_of, parse_config
-from scheduler.triggers.notes import Note, notes_of
 from scheduler.triggers.registry import kind_of
 from scheduler.triggers.zones import load_zone
 

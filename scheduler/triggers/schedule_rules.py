@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from scheduler.domain.schedule import TICK, Schedule
-from scheduler.triggers.notes import Note, NoteKind, notes_of
+from scheduler.domain.schedule import TICK, Note, NoteKind, Schedule, notes_of
 
 MAX_JUMPS = 1000
 """The most jumps over excluded times without finding a slot, after which there is considered to be none."""

@@ -1,4 +1,4 @@
-"""Parts of an agent's definition that are written differently from how they are stored: models, MCP servers, heartbeat."""
+"""The parts of an agent's definition that are not written as they are stored: models, MCP servers, the heartbeat."""
 
 from __future__ import annotations
 
