@@ -72,7 +72,7 @@ def export(console: Console) -> None:
 
     All models, agents, triggers, targets and channels, without secrets.
     """
-    from scheduler.definitions.dump import dump_yaml
+    from scheduler.definitions.yaml_text import dump_yaml
 
     answer = console.client.get("definitions")
     sections = {name: answer[name] for name in ("models", "agents") if answer[name]}

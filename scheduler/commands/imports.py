@@ -65,7 +65,7 @@ def triggers(
 
 def _show(imported: CrontabImport, file: str, set_name: str) -> None:
     """Prints the triggers; they are proposed as a set of their own, so that no other file's are called leftovers."""
-    from scheduler.definitions.dump import dump_yaml
+    from scheduler.definitions.yaml_text import dump_yaml
 
     for line, text in imported.notes:
         print_error(printable(f"{file}:{line}: {text}"))

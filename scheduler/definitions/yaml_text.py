@@ -1,4 +1,4 @@
-"""Reads YAML 1.2 (and so JSON) as values with places. Supports only what JSON has: no objects, no dates, no tags.
+"""Reads YAML 1.2 (and so JSON) as values with places, and writes it. Supports only what JSON has: no objects, no dates, no tags.
 
 `on`, `no`, `12:30`, `2030-01-31` and `007` are texts. Duplicate names are refused, and aliases are limited.
 """
@@ -191,3 +191,33 @@ def _merged(nodes: list[Node]) -> Iterator[tuple[str, Node]]:
     """Yields the members that `<<` adds; earlier ones win."""
     for node in nodes:
         yield from node.members().items()
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
+    """Quotes a text that would be read as something else, and indents lists."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+        return super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = None
+    if not isinstance(resolve(value), str):
+        style = '"'
+    elif "\n" in value.strip("\n") and all(char.isprintable() or char == "\n" for char in value):
+        style = "|"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump_yaml(value: Any) -> str:
+    """Returns `value`, which JSON can carry, as YAML."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, default_flow_style=False
+    )
+    return text

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from scheduler.definitions.dump import dump_yaml
 from scheduler.definitions.files import Bundle, read_files
 from scheduler.definitions.nodes import Fault
 from scheduler.definitions.references import References
-from scheduler.definitions.yaml_text import read_yaml
+from scheduler.definitions.yaml_text import dump_yaml, read_yaml
 from scheduler.domain.errors import InvalidField
 
 
