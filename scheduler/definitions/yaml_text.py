@@ -1,4 +1,4 @@
-"""Reads YAML 1.2 (and so JSON) as values with places, and writes it. Supports only what JSON has: no objects, no dates, no tags.
+"""Reads YAML 1.2 (and so JSON) as values with places, and writes it. Knows only what JSON has: no dates, no tags.
 
 `on`, `no`, `12:30`, `2030-01-31` and `007` are texts. Duplicate names are refused, and aliases are limited.
 """

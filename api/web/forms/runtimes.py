@@ -10,8 +10,8 @@ from typing import Any
 from annotated_types import MaxLen
 
 from api.schemas.agents import AgentIn
-from api.web.forms.errors import of_input
 from api.web.forms.fields import Input, inputs_of, read, show
+from api.web.forms.validation import of_input
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.field_errors import InvalidRequest
 from scheduler.runtimes.base import RuntimeConfig

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from api.resources.base import given
 from api.schemas.triggers import TriggerIn, TriggerPatch, TriggerSettings
-from api.web.forms.errors import errors_in_words, of_input
 from api.web.forms.fields import Input, inputs_of, read, same_lines, show
+from api.web.forms.validation import errors_in_words, of_input
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.field_errors import InvalidRequest
 from scheduler.domain.json_values import merge_patch
