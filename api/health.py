@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from api.services import services
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.storage.migrate import current_revision, head_revision
-from scheduler.storage.status import read_canary, read_signs_of_life
+from scheduler.storage.read_models.status import read_canary, read_signs_of_life
 
 MAX_PASS_AGE = 15.0
 """In seconds. A scheduler runs a pass at least every 5."""

@@ -20,8 +20,8 @@ from scheduler.alerts.service_rules import database_space_of
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.model import FINAL_STATES, FiringState, InvocationState
 from scheduler.metrics import REGISTRY
+from scheduler.storage.read_models.status import Figures, read_figures
 from scheduler.storage.retention import read_removed
-from scheduler.storage.status import Figures, read_figures
 
 RECENT = "of the newest 10,000, those of the last 15 minutes"
 OPEN_STATES = [

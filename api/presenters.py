@@ -16,8 +16,8 @@ from api.schemas.tenants_and_keys import KeyCreated
 from api.services import services
 from scheduler.domain.errors import NotFound
 from scheduler.storage.firing_documents import FiringDocument
-from scheduler.storage.history_rows import WholeFiring
 from scheduler.storage.keys import NewKey
+from scheduler.storage.read_models.history_rows import WholeFiring
 from scheduler.storage.tables.core import Agent
 from scheduler.storage.tables.notifications import NotificationTarget
 from scheduler.storage.tables.tenants import Model

@@ -10,8 +10,8 @@ from api.schemas.base import NoteIn
 from api.schemas.triggers import ApprovalQuery, ApproveIn, TriggerOut, TriggerPage, TriggerPath
 from api.services import services
 from scheduler.manage.triggers.approvals import approve, reject
-from scheduler.storage.trigger_lists import TriggerFilter
-from scheduler.storage.trigger_views import list_awaiting
+from scheduler.storage.read_models.trigger_lists import TriggerFilter
+from scheduler.storage.read_models.triggers import list_awaiting
 
 approvals = blueprint("approvals", "Triggers created by agents that people have to approve.")
 

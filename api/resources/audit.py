@@ -8,7 +8,7 @@ from api.auth import Level, caller, needs
 from api.resources.base import blueprint, one_more, page
 from api.schemas.history import AuditPage, AuditQuery
 from api.services import services
-from scheduler.storage.queries import AuditFilter, list_audit
+from scheduler.storage.read_models.history import AuditFilter, list_audit
 
 audit = blueprint("audit", "Who did what, and when; firings appear as `trigger.fired`.")
 

@@ -22,7 +22,7 @@ from api.schemas.triggers import TriggerPath
 from api.services import services
 from scheduler.domain.errors import NotFound
 from scheduler.domain.text import text_or_base64
-from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries, get_delivery
+from scheduler.storage.read_models.deliveries import DeliveryFilter, find_deliveries, get_delivery
 
 deliveries = blueprint("deliveries", "The requests that webhooks received.")
 

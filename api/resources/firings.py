@@ -17,8 +17,8 @@ from scheduler.domain.acks import Ack, AckStatus
 from scheduler.domain.text import text_or_base64
 from scheduler.invocations.acks import acknowledge_one
 from scheduler.storage.firing_documents import get_document, list_documents
-from scheduler.storage.history_rows import WholeFiring
-from scheduler.storage.queries import LedgerFilter, get_firing, list_firings
+from scheduler.storage.read_models.history import LedgerFilter, get_firing, list_firings
+from scheduler.storage.read_models.history_rows import WholeFiring
 
 RAW: dict[str, Any] = {
     "description": "The original bytes; their type is the firing's `content_type`.",

@@ -12,7 +12,7 @@ from api.services import services
 from scheduler.domain.errors import NotFound
 from scheduler.manage.triggers.focus import MAX_LISTED, resolve_focus
 from scheduler.storage.agents import get_agent
-from scheduler.storage.trigger_views import list_focus
+from scheduler.storage.read_models.triggers import list_focus
 
 focus = blueprint("focus", "The subjects that an agent's triggers belong to.")
 

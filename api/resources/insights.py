@@ -12,7 +12,7 @@ from api.schemas.insights import InsightsOut, InsightsQuery
 from api.services import services
 from scheduler.domain.local_time import zone_info
 from scheduler.domain.periods import period
-from scheduler.storage.insights import Insights, InsightsFilter, read_insights
+from scheduler.storage.read_models.insights import Insights, InsightsFilter, read_insights
 from scheduler.storage.tenants import get_tenant
 from scheduler.storage.usage import MonthlySpending, read_month
 

@@ -21,7 +21,7 @@ from api.schemas.history import (
 )
 from api.services import services
 from scheduler.invocations.lifecycle import complete
-from scheduler.storage.queries import (
+from scheduler.storage.read_models.history import (
     LedgerFilter,
     find_invocation,
     firings_of,

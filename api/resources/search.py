@@ -11,7 +11,7 @@ from api.auth import Level, caller, needs
 from api.resources.base import answer, blueprint
 from api.schemas.base import Answer, Query, Searched, Time
 from api.services import services
-from scheduler.storage.search import search
+from scheduler.storage.read_models.search import search
 
 
 class SearchQuery(Query):

@@ -49,8 +49,8 @@ from scheduler.manage.triggers.new import CreatedTrigger
 from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.agents import get_agent
 from scheduler.storage.idempotency import answered_before
-from scheduler.storage.queries import count_acks
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.read_models.history import count_acks
+from scheduler.storage.read_models.triggers import TriggerView
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.preview import preview
 from scheduler.triggers.registry import KINDS

@@ -27,7 +27,7 @@ from scheduler.domain.local_time import parse_duration, read_iso
 from scheduler.domain.shapes import NamesFields, Shape
 from scheduler.domain.text import is_visible
 from scheduler.manage.triggers.spec import LONGEST_SECONDS
-from scheduler.storage.spans import Span
+from scheduler.storage.read_models.spans import Span
 from scheduler.triggers.once import parse_moment
 from scheduler.triggers.zones import load_zone
 

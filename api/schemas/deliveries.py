@@ -11,7 +11,7 @@ from api.schemas.base import Answer, Listed, Moment, Searched, SpanPage, Time, i
 from api.schemas.triggers import TriggerPath
 from scheduler.domain.shapes import Shape
 from scheduler.intake.webhooks.statements import Verdict
-from scheduler.storage.delivery_lists import REFUSED
+from scheduler.storage.read_models.deliveries import REFUSED
 
 
 class DeliveryOut(Answer):

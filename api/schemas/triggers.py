@@ -29,7 +29,7 @@ from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.shapes import Shape
 from scheduler.manage.agents.heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES
 from scheduler.manage.triggers.spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON, help_of
-from scheduler.storage.trigger_lists import TriggerFilter
+from scheduler.storage.read_models.trigger_lists import TriggerFilter
 from scheduler.triggers.active_hours import OnlyBetween
 from scheduler.triggers.preview import DEFAULT_COUNT, MAX_COUNT
 from scheduler.triggers.registry import CLOCKED, LISTED, OFFERED

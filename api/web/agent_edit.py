@@ -21,7 +21,7 @@ from api.web.forms.validation import shaped
 from api.web.new_agent import CHECKS, FIELDS, LIMITS, agent_form, secrets_of
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.text import counted
-from scheduler.storage.overviews import summarize_agents
+from scheduler.storage.read_models.overviews import summarize_agents
 
 NULL_WHEN_EMPTY = frozenset(
     {

@@ -21,11 +21,11 @@ from api.web.list_filters import FROM, TO, Filter, choice, read_filters
 from scheduler.intake.wakes import intake
 from scheduler.intake.wakes.intake import Call
 from scheduler.storage.notes import MOST_CHARACTERS, read_notes
-from scheduler.storage.overviews import find_agents, summarize_agents, woken_by
-from scheduler.storage.queries import LedgerFilter, list_invocations
+from scheduler.storage.read_models.history import LedgerFilter, list_invocations
+from scheduler.storage.read_models.overviews import find_agents, summarize_agents, woken_by
+from scheduler.storage.read_models.trigger_lists import TriggerFilter
+from scheduler.storage.read_models.triggers import TriggerView, list_views
 from scheduler.storage.sessions import SessionFilter, list_sessions
-from scheduler.storage.trigger_lists import TriggerFilter
-from scheduler.storage.trigger_views import TriggerView, list_views
 
 MOST_TRIGGERS = 200
 """How many triggers an agent's page shows; the list of triggers has them all."""

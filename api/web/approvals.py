@@ -14,9 +14,9 @@ from api.web.list_filters import AGENT, read_filters
 from api.web.trigger_filters import KIND, SEARCH
 from scheduler.domain.ids import parse_id
 from scheduler.manage.triggers import approvals as manage
-from scheduler.storage.overviews import agent_names
-from scheduler.storage.trigger_lists import TriggerFilter
-from scheduler.storage.trigger_views import list_awaiting
+from scheduler.storage.read_models.overviews import agent_names
+from scheduler.storage.read_models.trigger_lists import TriggerFilter
+from scheduler.storage.read_models.triggers import list_awaiting
 
 FILTERS = (SEARCH, AGENT, KIND)
 

@@ -12,8 +12,8 @@ from api.services import services
 from api.web.base import page_blueprint, render
 from api.web.list_filters import AGENT, FROM, TO, TRIGGER, Filter, read_filters
 from scheduler.domain.errors import InvalidField
-from scheduler.storage.overviews import agent_names
-from scheduler.storage.queries import AuditFilter, list_audit
+from scheduler.storage.read_models.history import AuditFilter, list_audit
+from scheduler.storage.read_models.overviews import agent_names
 
 ACTION = re.compile(r"[a-z_]{1,50}(\.[a-z_]{1,50})?")
 LINKED = {"agent": "/agents/", "trigger": "/triggers/", "invocation": "/invocations/", "webhook": "/triggers/"}

@@ -16,8 +16,8 @@ from api.web.trigger_filters import wanted_triggers
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
 from scheduler.manage.triggers.bulk import BulkAction, BulkPlan, plan_bulk
-from scheduler.storage.overviews import MOST_COUNTED
-from scheduler.storage.trigger_lists import ListedTrigger, TriggerFilter, find_triggers
+from scheduler.storage.read_models.overviews import MOST_COUNTED
+from scheduler.storage.read_models.trigger_lists import ListedTrigger, TriggerFilter, find_triggers
 
 ASKED = (BulkAction.RESUME, BulkAction.DELETE)
 NOTHING = "Nothing selected. Select at least one trigger, or choose all of them."

@@ -19,7 +19,7 @@ from api.web.filters import span
 from scheduler.domain.local_time import zone_info
 from scheduler.domain.periods import LENGTHS, Step
 from scheduler.domain.text import counted
-from scheduler.storage.insights import Bucket
+from scheduler.storage.read_models.insights import Bucket
 
 HEIGHT = 96
 """Of the bars, in pixels."""

@@ -12,8 +12,8 @@ from api.web.base import page_blueprint, render
 from api.web.sign_ins import endable_session
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
-from scheduler.storage.overviews import agent_names
-from scheduler.storage.queries import get_invocation
+from scheduler.storage.read_models.history import get_invocation
+from scheduler.storage.read_models.overviews import agent_names
 from scheduler.triggers.registry import UNLISTED, kind_of
 
 questions = page_blueprint("questions")

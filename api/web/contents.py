@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler.storage.history_rows import FiringRow
-from scheduler.storage.queries import read_contents
+from scheduler.storage.read_models.history import read_contents
+from scheduler.storage.read_models.history_rows import FiringRow
 
 SHOWN_BYTES = 2_000
 """How much of each payload is shown on a page with several."""

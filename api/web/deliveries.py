@@ -18,9 +18,9 @@ from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, choice, read_f
 from api.web.progress import STEP, cursor, take, tell
 from scheduler.domain.ids import parse_id
 from scheduler.intake.webhooks.statements import Verdict, kept_between
-from scheduler.storage.delivery_lists import REFUSED, DeliveryFilter, find_deliveries, get_delivery
-from scheduler.storage.overviews import owned_triggers, triggers_with_pages
-from scheduler.storage.trigger_views import TriggerView, get_view
+from scheduler.storage.read_models.deliveries import REFUSED, DeliveryFilter, find_deliveries, get_delivery
+from scheduler.storage.read_models.overviews import owned_triggers, triggers_with_pages
+from scheduler.storage.read_models.triggers import TriggerView, get_view
 
 WHOLE = 1024 * 1024
 """More than any body that a webhook takes."""

@@ -28,8 +28,8 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import InvocationState
 from scheduler.domain.text import counted
-from scheduler.storage.failures import list_error_kinds
-from scheduler.storage.overviews import MOST_COUNTED, agent_names, count_dead, list_dead, woken_by
+from scheduler.storage.read_models.failures import list_error_kinds
+from scheduler.storage.read_models.overviews import MOST_COUNTED, agent_names, count_dead, list_dead, woken_by
 
 dead = page_blueprint("dead")
 

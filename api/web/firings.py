@@ -15,8 +15,8 @@ from api.web.list_filters import AGENT, FROM, TO, TRIGGER, choice, ledger_filter
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import FiringState
 from scheduler.storage.firing_documents import get_document, list_documents
-from scheduler.storage.overviews import agent_names, triggers_with_pages
-from scheduler.storage.queries import get_firing, list_firings
+from scheduler.storage.read_models.history import get_firing, list_firings
+from scheduler.storage.read_models.overviews import agent_names, triggers_with_pages
 
 STATES = {state.value: "failed" if state is FiringState.DEAD else state.value for state in FiringState}
 FILTERS = (AGENT, TRIGGER, choice("state", "State", STATES), FROM, TO)

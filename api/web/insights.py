@@ -20,7 +20,14 @@ from api.web.list_filters import AGENT, FROM, TO, TRIGGER, RequestFilters, choic
 from api.web.zones import shown_zone
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.periods import Period, Step, period
-from scheduler.storage.insights import Bucket, Figures, InsightsFilter, read_buckets, read_insights, sum_of
+from scheduler.storage.read_models.insights import (
+    Bucket,
+    Figures,
+    InsightsFilter,
+    read_buckets,
+    read_insights,
+    sum_of,
+)
 from scheduler.storage.tenants import get_tenant
 from scheduler.storage.usage import MonthlySpending, read_month
 

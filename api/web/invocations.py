@@ -17,12 +17,12 @@ from api.web.contents import show_firings
 from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, choice, ledger_filter, read_filters
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import FINAL_STATES, InvocationState
-from scheduler.storage.history_rows import FiringRow
-from scheduler.storage.overviews import agent_names, triggers_with_pages, woken_by
-from scheduler.storage.queries import firings_of, get_invocation, list_invocations
+from scheduler.storage.read_models.history import firings_of, get_invocation, list_invocations
+from scheduler.storage.read_models.history_rows import FiringRow
+from scheduler.storage.read_models.overviews import agent_names, triggers_with_pages, woken_by
+from scheduler.storage.read_models.wake_tree import read_family
 from scheduler.storage.sessions import MessageRow, list_messages
 from scheduler.storage.transcripts import SYSTEM, transcript_of
-from scheduler.storage.wake_tree import read_family
 
 WORDS = {InvocationState.DEAD.value: "failed"}
 """States that are displayed under another name."""

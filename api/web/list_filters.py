@@ -22,9 +22,9 @@ from api.web.base import Paged, paged
 from api.web.zones import shown_zone
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.local_time import read_iso, zone_info
-from scheduler.storage.name_filters import AGENTS, TRIGGERS, NamedTable, find_named, suggest
-from scheduler.storage.queries import LedgerFilter
-from scheduler.storage.spans import Span
+from scheduler.storage.read_models.history import LedgerFilter
+from scheduler.storage.read_models.name_filters import AGENTS, TRIGGERS, NamedTable, find_named, suggest
+from scheduler.storage.read_models.spans import Span
 
 RowT = TypeVar("RowT")
 LONGEST = 200

@@ -12,8 +12,8 @@ from api.auth import Caller, Level
 from api.services import services
 from scheduler.alerts.service import count_open
 from scheduler.domain.errors import DatabaseUnavailable, NotFound
-from scheduler.storage.overviews import MOST_COUNTED, count_awaiting, count_dead
 from scheduler.storage.pauses import Pause, read_service_pause, read_tenant_pause
+from scheduler.storage.read_models.overviews import MOST_COUNTED, count_awaiting, count_dead
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.notifications.targets.registry import TARGETS
 from scheduler.storage.agents import get_agent
-from scheduler.storage.overviews import TARGET_STATES, TargetFilter, agent_names, list_all_targets
+from scheduler.storage.read_models.overviews import TARGET_STATES, TargetFilter, agent_names, list_all_targets
 
 PATH = "/settings/notifications"
 FILTERS = (

@@ -18,7 +18,7 @@ from api.web.session import session_token
 from api.web.streams import Streams, Viewer, hand_over
 from api.web.swimlane import NOW_AT, Scale, causes, lanes_of, page_of, percentile
 from api.web.zones import shown_zone
-from scheduler.storage.timeline import Timeline, read_timeline
+from scheduler.storage.read_models.timeline import Timeline, read_timeline
 from scheduler.storage.web_sessions import live_sessions
 
 SPANS = {

@@ -8,7 +8,7 @@ from api.auth import Level, caller, needs
 from api.services import services
 from api.web.base import page_blueprint, render
 from api.web.list_filters import LONGEST
-from scheduler.storage.search import MOST, search
+from scheduler.storage.read_models.search import MOST, search
 
 PATHS = {
     "agent": "/agents/{}",

@@ -10,7 +10,7 @@ from api.web.base import page_blueprint, render
 from api.web.list_filters import AGENT, FROM, TO, Filter, RequestFilters, choice, read_filters
 from scheduler.domain.ids import parse_id
 from scheduler.domain.llm import CallState
-from scheduler.storage.overviews import agent_names, user_names
+from scheduler.storage.read_models.overviews import agent_names, user_names
 from scheduler.storage.sessions import (
     MessageFilter,
     SessionFilter,

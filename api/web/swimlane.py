@@ -16,7 +16,13 @@ from uuid import UUID
 from api.web.filters import clock, span
 from scheduler.domain.model import HeldReason
 from scheduler.domain.text import counted
-from scheduler.storage.timeline import Timeline, TimelineAgent, TimelineFiring, TimelineInvocation, UpcomingFire
+from scheduler.storage.read_models.timeline import (
+    Timeline,
+    TimelineAgent,
+    TimelineFiring,
+    TimelineInvocation,
+    UpcomingFire,
+)
 from scheduler.triggers.registry import CLOCKED
 
 NOW_AT = 75.0

@@ -29,7 +29,7 @@ from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.agents import get_agent, list_agents
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.read_models.triggers import TriggerView
 from scheduler.triggers.preview import Preview, preview
 from scheduler.triggers.registry import CLOCKED, OFFERED, kind_of
 

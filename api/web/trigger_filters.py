@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from api.web.list_filters import AGENT, FROM, TO, Filter, RequestFilters, choice, read_filters
-from scheduler.storage.trigger_lists import TriggerFilter
+from scheduler.storage.read_models.trigger_lists import TriggerFilter
 from scheduler.triggers.registry import LISTED
 
 STATES = {"enabled": True, "paused": False}

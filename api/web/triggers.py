@@ -22,10 +22,10 @@ from scheduler.domain.schedule import COUNTED_SLOTS, TICK
 from scheduler.intake.webhooks.redeliver import send_sample
 from scheduler.manage.triggers.checks import has_checks
 from scheduler.storage.agents import get_agent
-from scheduler.storage.delivery_lists import DeliveryFilter, DeliveryRow, find_deliveries
-from scheduler.storage.history_rows import HistoryRow
-from scheduler.storage.trigger_lists import find_triggers
-from scheduler.storage.trigger_views import TriggerView, list_history
+from scheduler.storage.read_models.deliveries import DeliveryFilter, DeliveryRow, find_deliveries
+from scheduler.storage.read_models.history_rows import HistoryRow
+from scheduler.storage.read_models.trigger_lists import find_triggers
+from scheduler.storage.read_models.triggers import TriggerView, list_history
 from scheduler.triggers.base import faults_of
 from scheduler.triggers.preview import Preview
 from scheduler.triggers.recurring import RecurringConfig

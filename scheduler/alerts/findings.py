@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from scheduler.storage.read_models.spans import first_id_sql
 from scheduler.storage.rows import rows_as
-from scheduler.storage.spans import first_id_sql
 
 CATCH_UP_SECONDS = 60.0
 """How long the service has after an outage to fire and deliver what was due meanwhile."""

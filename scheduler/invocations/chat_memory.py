@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.context.safe_text import safe_block, safe_line
 from scheduler.domain.model import Trust
 from scheduler.domain.notification import reply_in
-from scheduler.storage.history_rows import GivenFiring
+from scheduler.storage.read_models.history_rows import GivenFiring
 
 MOST_MESSAGES = 20
 """How many messages of each conversation, before those that wake the agent."""

@@ -26,7 +26,7 @@ from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
-from scheduler.storage.spans import first_id_sql
+from scheduler.storage.read_models.spans import first_id_sql
 from scheduler.storage.tables.core import IS_ACTIVE
 
 T = TypeVar("T")

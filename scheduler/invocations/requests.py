@@ -36,9 +36,9 @@ from scheduler.invocations.run import ClaimedRun
 from scheduler.runtimes.registry import fields_of
 from scheduler.storage.agents import zone_of_agent
 from scheduler.storage.arrays import Uuids
-from scheduler.storage.history_rows import GivenFiring
 from scheduler.storage.models import usable_models
 from scheduler.storage.pipelines import send_along
+from scheduler.storage.read_models.history_rows import GivenFiring
 from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables.core import Agent, Firing

@@ -18,7 +18,7 @@ from scheduler.manage.triggers import rows
 from scheduler.manage.triggers.jobs import put_jobs
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
-from scheduler.storage.trigger_views import AwaitedAnswer, open_waits
+from scheduler.storage.read_models.triggers import AwaitedAnswer, open_waits
 from scheduler.storage.triggers import insert_trigger
 
 ANSWER_WITHIN = timedelta(hours=24)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from scheduler.intake.webhooks.redeliver import Redelivery, redeliver, redeliver_range
 from scheduler.manage.agents.rights import check_may_change
 from scheduler.storage.engine import Database
-from scheduler.storage.trigger_views import get_view
+from scheduler.storage.read_models.triggers import get_view
 
 
 class Deliveries:

@@ -7,7 +7,7 @@ from uuid import UUID
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.invocations.replay import replay
 from scheduler.storage.engine import Database
-from scheduler.storage.queries import get_invocation
+from scheduler.storage.read_models.history import get_invocation
 from scheduler.storage.tables.core import Invocation
 
 

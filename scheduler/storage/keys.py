@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Select, any_, bindparam, func, insert, or_, s
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_token, token_hash
+from scheduler.storage.read_models.spans import EVER, Span, within
 from scheduler.storage.rows import one_as, row_as, rows_as
-from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables.tenants import ApiKey
 
 ADMIN = "admin"

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, text, upda
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.llm import ModelSpec
 from scheduler.storage.faults import refuse_duplicate
+from scheduler.storage.read_models.spans import EVER, Span, within
 from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables.tenants import Model
 
 MODELS = Model.__table__

@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_id
+from scheduler.storage.read_models.spans import EVER, Span, within
 from scheduler.storage.rows import one_as, row_as, rows_as
-from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables.messages import Message, Session
 from scheduler.storage.transcripts import SYSTEM
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Select, delete, func, insert, or_, select, tu
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.storage.faults import refuse_duplicate
+from scheduler.storage.read_models.spans import EVER, Span
 from scheduler.storage.rows import one_as, row_as, rows_as
-from scheduler.storage.spans import EVER, Span
 from scheduler.storage.tables.tenants import ApiKey, Tenant, WebSession, WebUser
 
 LIFETIME = timedelta(days=7)

@@ -15,8 +15,8 @@ from scheduler.domain.model import InvocationState
 from scheduler.domain.text import text_or_base64
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.storage.firing_documents import FiringDocument, get_document, list_documents
-from scheduler.storage.queries import LedgerFilter, list_invocations
-from scheduler.storage.queries import get_firing as read_firing
+from scheduler.storage.read_models.history import LedgerFilter, list_invocations
+from scheduler.storage.read_models.history import get_firing as read_firing
 from scheduler.storage.sessions import get_message as read_message
 from scheduler.storage.sessions import involves_agent
 from scheduler.toolbox.base import Arguments, Services, make_tool, shown_time

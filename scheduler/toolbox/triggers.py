@@ -17,8 +17,8 @@ from scheduler.manage.agents.rights import may_change
 from scheduler.manage.agents.trigger_limits import DEFAULT_LIFE
 from scheduler.manage.triggers.spec import MOST_OWN_FIRES, TriggerSpec
 from scheduler.storage.agents import zone_of_agent
-from scheduler.storage.trigger_lists import TriggerFilter
-from scheduler.storage.trigger_views import TriggerView, find_own
+from scheduler.storage.read_models.trigger_lists import TriggerFilter
+from scheduler.storage.read_models.triggers import TriggerView, find_own
 from scheduler.toolbox.base import (
     ADDS,
     CHANGES,

@@ -10,10 +10,10 @@ from scheduler.domain.ids import new_id
 from scheduler.manage.triggers.service import Triggers
 from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.engine import Database
+from scheduler.storage.read_models.triggers import TriggerView
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables.core import Agent
 from scheduler.storage.tables.tenants import Tenant
-from scheduler.storage.trigger_views import TriggerView
 
 DEFAULT_TENANT = UUID("00000000-0000-7000-8000-000000000001")
 BOX = SecretBox("a key for tests")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, event
 from scheduler.intake.messages.intake import NewMessage, ReceivedMessage, fire_matching, receive_message
 from scheduler.storage.channels import create_user
 from scheduler.storage.engine import Database
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.read_models.triggers import TriggerView
 from tests.support.database import change
 from tests.support.factories import DEFAULT_TENANT, make_trigger
 from tests.support.stepped_scheduler import SteppedScheduler

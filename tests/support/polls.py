@@ -20,7 +20,7 @@ from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.read_models.triggers import TriggerView
 from tests.integration.net.net_servers import Exchange, Handler, serve
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_due
 from tests.support.stepped_scheduler import SteppedScheduler

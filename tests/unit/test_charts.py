@@ -9,7 +9,7 @@ import pytest
 
 from api.web.charts import LETTER, WIDTH, Chart, Series, draw
 from scheduler.domain.periods import LENGTHS, Step
-from scheduler.storage.insights import Bucket
+from scheduler.storage.read_models.insights import Bucket
 
 START = datetime(2026, 11, 28, 20, tzinfo=UTC)
 

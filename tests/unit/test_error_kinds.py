@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.storage.failures import kind_of, longest_part
+from scheduler.storage.read_models.failures import kind_of, longest_part
 
 
 @pytest.mark.parametrize(

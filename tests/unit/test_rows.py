@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.storage.read_models.trigger_lists import ListedTrigger
 from scheduler.storage.rows import reader
-from scheduler.storage.trigger_lists import ListedTrigger
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ import pytest
 
 from api.web.swimlane import NOW_AT, Scale, causes, lanes_of, page_of, percentile
 from scheduler.domain.ids import new_id
-from scheduler.storage.spans import first_id
+from scheduler.storage.read_models.spans import first_id
 from scheduler.triggers.registry import KINDS, icon_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 7, tzinfo=UTC)

@@ -18,7 +18,7 @@ from api.web.csv.tables import TABLES
 from api.web.list_filters import Filter, RequestFilters, read_filters
 from api.web.zones import shown_zone
 from scheduler.domain.errors import Forbidden, InvalidField, NotFound
-from scheduler.storage.overviews import agent_names
+from scheduler.storage.read_models.overviews import agent_names
 
 csv_lists = page_blueprint("csv")
 

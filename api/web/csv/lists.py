@@ -35,15 +35,15 @@ from api.web.trigger_filters import STATES as TRIGGER_STATES
 from scheduler.alerts.service import list_alerts, list_mutes
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
-from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries
 from scheduler.storage.keys import KeyFilter, list_keys
 from scheduler.storage.models import ModelFilter, list_models
-from scheduler.storage.overviews import TargetFilter, find_agents, list_all_targets, list_dead
-from scheduler.storage.queries import AuditFilter, list_audit, list_firings, list_invocations
+from scheduler.storage.read_models.deliveries import DeliveryFilter, find_deliveries
+from scheduler.storage.read_models.history import AuditFilter, list_audit, list_firings, list_invocations
+from scheduler.storage.read_models.overviews import TargetFilter, find_agents, list_all_targets, list_dead
+from scheduler.storage.read_models.trigger_lists import TriggerFilter, find_triggers
+from scheduler.storage.read_models.triggers import get_view, list_awaiting, list_history
 from scheduler.storage.sessions import SessionFilter, get_session, list_messages, list_sessions
 from scheduler.storage.tenants import list_tenants
-from scheduler.storage.trigger_lists import TriggerFilter, find_triggers
-from scheduler.storage.trigger_views import get_view, list_awaiting, list_history
 from scheduler.storage.web_sessions import list_sessions as list_sign_ins
 
 Rows = Sequence[Any]

@@ -17,10 +17,10 @@ from api.web.insights import FILTERS as OF_INSIGHTS
 from api.web.insights import period_of
 from api.web.list_filters import Filter, RequestFilters, ledger_filter
 from scheduler.domain.errors import InvalidField
-from scheduler.storage.failures import list_error_kinds
-from scheduler.storage.insights import InsightsFilter, read_buckets, read_insights
-from scheduler.storage.overviews import agent_names
-from scheduler.storage.search import search
+from scheduler.storage.read_models.failures import list_error_kinds
+from scheduler.storage.read_models.insights import InsightsFilter, read_buckets, read_insights
+from scheduler.storage.read_models.overviews import agent_names
+from scheduler.storage.read_models.search import search
 
 Read = Callable[[Connection, Caller, RequestFilters], Sequence[Any]]
 

@@ -16,7 +16,7 @@ from api.web.forms.validation import errors_in_words, of_input
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.field_errors import InvalidRequest
 from scheduler.domain.json_values import merge_patch
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.read_models.triggers import TriggerView
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import KINDS, in_words, kind_of
 

@@ -22,8 +22,8 @@ from scheduler.storage.migrate import (
     server_version,
 )
 from scheduler.storage.pooler import supports_listen
+from scheduler.storage.read_models.status import read_signs_of_life
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.status import read_signs_of_life
 
 NAME = "pooler"
 DATABASE = (

@@ -14,8 +14,8 @@ from scheduler.manage.triggers.service import Triggers
 from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
+from scheduler.storage.read_models.triggers import TriggerView
 from scheduler.storage.tenants import get_tenant
-from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.interval import IntervalConfig
 
 NAME = HEARTBEAT

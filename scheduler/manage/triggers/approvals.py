@@ -11,7 +11,7 @@ from scheduler.manage.triggers import rows
 from scheduler.manage.triggers.jobs import start_trigger
 from scheduler.manage.triggers.spec import TriggerWithLimits
 from scheduler.storage.engine import Database
-from scheduler.storage.trigger_views import TriggerView, get_view
+from scheduler.storage.read_models.triggers import TriggerView, get_view
 
 
 def approve(

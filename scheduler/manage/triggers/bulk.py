@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scheduler.storage.trigger_lists import ListedTrigger
+from scheduler.storage.read_models.trigger_lists import ListedTrigger
 
 FINISHED = frozenset({"max_fires", "expired", "finished", "resolved"})
 """Notes of triggers that ended by themselves."""

@@ -31,9 +31,9 @@ from scheduler.manage.triggers.jobs import (
 from scheduler.manage.triggers.spec import TriggerSpec, TriggerWithLimits, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import record_events
+from scheduler.storage.read_models.triggers import TriggerView, get_view
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables.core import Trigger
-from scheduler.storage.trigger_views import TriggerView, get_view
 from scheduler.triggers.base import (
     TriggerConfig,
     faults_of,

@@ -23,8 +23,8 @@ from scheduler.net.headers import check_request, check_server
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
+from scheduler.storage.read_models.triggers import TriggerView
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.base import CheckContext, TriggerConfig, parse_config
 from scheduler.triggers.looks import LookConfig
 from scheduler.triggers.poll import PollConfig, SeenValue

@@ -11,8 +11,8 @@ from scheduler.manage.agents.rights import agent_actor, check_may_change, is_own
 from scheduler.manage.triggers.due_slots import fire_unseen, settle
 from scheduler.manage.triggers.jobs import lock_triggers_of
 from scheduler.storage.audit import Event, record_events
-from scheduler.storage.trigger_lists import TriggerFilter
-from scheduler.storage.trigger_views import TriggerView, list_views
+from scheduler.storage.read_models.trigger_lists import TriggerFilter
+from scheduler.storage.read_models.triggers import TriggerView, list_views
 from scheduler.storage.triggers import stop_jobs
 
 RESOLVED = "resolved"

@@ -20,9 +20,9 @@ from scheduler.manage.triggers.spec import AgentLimits, TriggerSpec, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import SOON, notify
+from scheduler.storage.read_models.triggers import TriggerView
 from scheduler.storage.rows import insert_rows
 from scheduler.storage.tables.core import Job
-from scheduler.storage.trigger_views import TriggerView
 from scheduler.storage.triggers import insert_triggers
 from scheduler.triggers.base import first_run, parse_config, resolve_config, split_secrets, zone_for
 from scheduler.triggers.registry import kind_of

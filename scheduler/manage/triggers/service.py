@@ -29,9 +29,9 @@ from scheduler.storage.engine import Database
 from scheduler.storage.group_commit import GroupCommits
 from scheduler.storage.idempotency import KeyedRequest
 from scheduler.storage.live import MAX_TOLD
+from scheduler.storage.read_models.trigger_lists import EVERY_TRIGGER, TriggerFilter
+from scheduler.storage.read_models.triggers import TriggerView, find_system_view, get_view, list_views
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.trigger_lists import EVERY_TRIGGER, TriggerFilter
-from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
 from scheduler.triggers.base import TriggerConfig, parse_config, resolve_config
 from scheduler.triggers.preview import Preview, preview
 from scheduler.triggers.registry import kind_of

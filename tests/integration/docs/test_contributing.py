@@ -203,7 +203,10 @@ def upgrade() -> None:
             "    notification_summary: str | None = field(\n",
             '    colour: str = field(default="", metadata=settable("How it is painted.", for_agents="Its paint."))\n',
         ),
-        "scheduler/storage/trigger_views.py": ("    notification_summary: str | None\n", "    colour: str\n"),
+        "scheduler/storage/read_models/triggers.py": (
+            "    notification_summary: str | None\n",
+            "    colour: str\n",
+        ),
         "api/schemas/triggers.py": ("", ""),
         "docs/api.md": ("| `notification_summary` |", "| `colour` | empty | how it is painted |\n"),
         "tests/unit/test_colour.py": TESTS["colour"],

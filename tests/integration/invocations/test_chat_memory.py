@@ -9,7 +9,7 @@ from sqlalchemy import text
 from scheduler.domain.run import Replied
 from scheduler.invocations.chat_memory import MOST_MESSAGES, chat_memory
 from scheduler.storage.engine import Database
-from scheduler.storage.history_rows import GivenFiring
+from scheduler.storage.read_models.history_rows import GivenFiring
 from scheduler.storage.rows import rows_as
 from tests.support.a2a_client import immediate, rpc
 from tests.support.api import Api

@@ -13,7 +13,7 @@ from scheduler.runtimes.canary import CanaryRuntime
 from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database
 from scheduler.storage.fair_shares import has_neighbours
-from scheduler.storage.status import read_canary
+from scheduler.storage.read_models.status import read_canary
 from scheduler.storage.tenants import CANARY_TENANT
 from tests.support.alerts import up_for_an_hour
 from tests.support.api import Api

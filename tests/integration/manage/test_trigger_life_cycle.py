@@ -28,7 +28,7 @@ from scheduler.manage.triggers.service import Triggers
 from scheduler.manage.triggers.spec import TriggerSpec
 from scheduler.storage.drift import find_drift
 from scheduler.storage.engine import Database
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.read_models.triggers import TriggerView
 from tests.support.database import change, rows
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent
 from tests.support.invocations import end, start

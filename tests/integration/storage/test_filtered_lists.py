@@ -9,10 +9,16 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.domain.model import FiringState, InvocationState
-from scheduler.storage import newest
-from scheduler.storage.delivery_lists import REFUSED, DeliveryFilter, find_deliveries
 from scheduler.storage.engine import Database
-from scheduler.storage.queries import AuditFilter, LedgerFilter, list_audit, list_firings, list_invocations
+from scheduler.storage.read_models import newest
+from scheduler.storage.read_models.deliveries import REFUSED, DeliveryFilter, find_deliveries
+from scheduler.storage.read_models.history import (
+    AuditFilter,
+    LedgerFilter,
+    list_audit,
+    list_firings,
+    list_invocations,
+)
 from scheduler.storage.tenants import DEFAULT_TENANT
 from tests.support.database import change
 from tests.support.invocations import AgentWithTrigger, bring_to, make_agent_with_trigger

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.domain.periods import Step, period
 from scheduler.storage.engine import Database
-from scheduler.storage.insights import InsightsFilter, read_buckets
+from scheduler.storage.read_models.insights import InsightsFilter, read_buckets
 from scheduler.storage.tenants import DEFAULT_TENANT
 from tests.support.database import change, rows
 from tests.support.invocations import make_agent_with_trigger

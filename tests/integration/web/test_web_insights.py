@@ -8,8 +8,8 @@ from uuid import UUID
 from scheduler.domain.model import InvocationState
 from scheduler.domain.periods import Step, period
 from scheduler.storage.engine import Database
-from scheduler.storage.insights import InsightsFilter, read_buckets, read_insights
-from scheduler.storage.spans import first_id
+from scheduler.storage.read_models.insights import InsightsFilter, read_buckets, read_insights
+from scheduler.storage.read_models.spans import first_id
 from scheduler.storage.tenants import DEFAULT_TENANT
 from tests.support.api import Api
 from tests.support.database import change, rows

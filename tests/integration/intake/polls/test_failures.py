@@ -13,7 +13,7 @@ import pytest
 from scheduler.intake.polls import check
 from scheduler.intake.polls import look as looks
 from scheduler.intake.polls.settle import MAX_FAILURES, backoff
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.read_models.triggers import TriggerView
 from tests.integration.net.net_servers import Exchange
 from tests.support.database import change
 from tests.support.factories import DEFAULT_TENANT

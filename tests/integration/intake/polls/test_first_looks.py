@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.intake.polls import check
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.read_models.triggers import TriggerView
 from tests.integration.net.net_servers import Exchange
 from tests.support.polls import Polls, Site, answered, json_answer
 

@@ -12,8 +12,8 @@ import pytest
 from scheduler.domain.retention import History
 from scheduler.intake.polls.custom_checks import CustomChecker
 from scheduler.manage.triggers.spec import TriggerSpec
+from scheduler.storage.read_models.triggers import TriggerView
 from scheduler.storage.retention import remove_old
-from scheduler.storage.trigger_views import TriggerView
 from tests.support.factories import DEFAULT_TENANT
 from tests.support.polls import Polls
 from tests.support.redis_server import RedisServer, redis_server

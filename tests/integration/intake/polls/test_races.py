@@ -13,7 +13,7 @@ from scheduler.domain.clock import SystemClock
 from scheduler.intake.polls.check import Poller
 from scheduler.intake.polls.queue import sweep_checks
 from scheduler.net.client import GuardedClient
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.read_models.triggers import TriggerView
 from tests.integration.net.net_servers import Exchange
 from tests.support.factories import BOX, DEFAULT_TENANT
 from tests.support.polls import ONLY_127_0_0_1, Polls, Site, check, json_answer

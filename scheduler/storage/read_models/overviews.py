@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, and_, func, select, text
 
 from scheduler.storage.arrays import array
-from scheduler.storage.history_rows import DeadInvocation
-from scheduler.storage.queries import INVOCATION, LAST_ERROR, LedgerFilter, only
+from scheduler.storage.read_models.history import INVOCATION, LAST_ERROR, LedgerFilter, only
+from scheduler.storage.read_models.history_rows import DeadInvocation
+from scheduler.storage.read_models.spans import EVER, Span, within
 from scheduler.storage.rows import rows_as
-from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables.core import NEEDS_A_HUMAN, Agent, Invocation, Trigger
 from scheduler.storage.tables.messages import User
 from scheduler.storage.tables.notifications import NotificationTarget

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from scheduler.storage.arrays import array
-from scheduler.storage.history_rows import FiringRow
+from scheduler.storage.read_models.history_rows import FiringRow
 from scheduler.storage.rows import rows_as
 
 MOST_RELATIVES = 100

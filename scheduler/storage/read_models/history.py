@@ -22,10 +22,16 @@ from sqlalchemy import (
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import FINAL_STATES, FiringState, InvocationState
 from scheduler.storage.audit import SYSTEM
-from scheduler.storage.history_rows import FiringContent, FiringRow, HistoryRow, InvocationRow, WholeFiring
-from scheduler.storage.newest import carries, newest_of, triggers_of
+from scheduler.storage.read_models.history_rows import (
+    FiringContent,
+    FiringRow,
+    HistoryRow,
+    InvocationRow,
+    WholeFiring,
+)
+from scheduler.storage.read_models.newest import carries, newest_of, triggers_of
+from scheduler.storage.read_models.spans import EVER, Span, within
 from scheduler.storage.rows import row_as, rows_as
-from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables.core import Firing, Invocation
 from scheduler.storage.tables.log import AuditEvent
 

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
-from scheduler.storage.overviews import MOST_COUNTED, REPLAYABLE
-from scheduler.storage.queries import LAST_ERROR, LedgerFilter, only
+from scheduler.storage.read_models.history import LAST_ERROR, LedgerFilter, only
+from scheduler.storage.read_models.overviews import MOST_COUNTED, REPLAYABLE
 from scheduler.storage.tables.core import Invocation
 
 ELLIPSIS = "…"

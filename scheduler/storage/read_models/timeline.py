@@ -10,9 +10,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from scheduler.storage.read_models.spans import first_id
+from scheduler.storage.read_models.status import SignsOfLife, read_signs_of_life
 from scheduler.storage.rows import rows_as
-from scheduler.storage.spans import first_id
-from scheduler.storage.status import SignsOfLife, read_signs_of_life
 from scheduler.storage.tables.core import IS_ACTIVE
 
 MAX_FIRINGS = 1000

@@ -17,9 +17,9 @@ from sqlalchemy import Connection, TextClause, text
 
 from scheduler.domain.periods import LENGTHS, Period
 from scheduler.storage.arrays import uuid_array
-from scheduler.storage.newest import triggers_of
+from scheduler.storage.read_models.newest import triggers_of
+from scheduler.storage.read_models.spans import SLACK, first_id
 from scheduler.storage.rows import rows_as
-from scheduler.storage.spans import SLACK, first_id
 
 TOP = 10
 """How many agents and triggers are ranked."""

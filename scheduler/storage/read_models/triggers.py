@@ -13,14 +13,14 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, and_, func, lite
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import JobKind, TriggerKind
 from scheduler.storage.audit import SYSTEM
-from scheduler.storage.delivery_lists import FILTERED
-from scheduler.storage.history_rows import HistoryRow
-from scheduler.storage.queries import AuditFilter, events_of, fired_by, newest
+from scheduler.storage.read_models.deliveries import FILTERED
+from scheduler.storage.read_models.history import AuditFilter, events_of, fired_by, newest
+from scheduler.storage.read_models.history_rows import HistoryRow
+from scheduler.storage.read_models.spans import Span
+from scheduler.storage.read_models.trigger_lists import TriggerFilter, only
 from scheduler.storage.rows import row_as, rows_as
-from scheduler.storage.spans import Span
 from scheduler.storage.tables.core import AWAITS_APPROVAL, Firing, Job, Trigger
 from scheduler.storage.tables.log import AuditEvent, WebhookDelivery
-from scheduler.storage.trigger_lists import TriggerFilter, only
 from scheduler.triggers.registry import UNLISTED
 
 AGENT_HELD = "agent.budget_spent"

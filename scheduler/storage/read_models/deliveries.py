@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy import Connection, case, literal, select, tuple_
 
 from scheduler.domain.errors import NotFound
-from scheduler.storage.newest import newest_of, triggers_of
+from scheduler.storage.read_models.newest import newest_of, triggers_of
+from scheduler.storage.read_models.spans import EVER, Span, within
 from scheduler.storage.rows import row_as, rows_as
-from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables.core import Firing, Trigger
 from scheduler.storage.tables.log import WebhookDelivery
 

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, and_, or_, select
 
 from scheduler.domain.model import JobKind
+from scheduler.storage.read_models.spans import EVER, Span
 from scheduler.storage.rows import rows_as
-from scheduler.storage.spans import EVER, Span
 from scheduler.storage.tables.core import Agent, Job, Trigger
 from scheduler.triggers.registry import UNLISTED
 
