@@ -120,7 +120,7 @@ def cron_lateness(databases: Databases, *, hanging: int = 500, crons: int = 200,
     """
     with _world(databases, "hang/", polls=hanging, crons=crons) as world:
         world.start("cron")
-        time.sleep(3)
+        world.await_firings()
         alone, _ = world.lateness(seconds)
         world.start("poll")
         beside, most = world.lateness(seconds)
@@ -159,6 +159,15 @@ class _World:
                 return float(took)
             time.sleep(1)
         raise TimeoutError(f"{checked} of {polls} polls were looked at.\n{self._processes.log('worker')[-2000:]}")
+
+    def await_firings(self) -> None:
+        """Returns when the worker has recorded something; it may take long to start on a busy machine."""
+        for _ in range(LONGEST_SECONDS):
+            with self._db.begin() as conn:
+                if conn.scalar(text("SELECT EXISTS (SELECT FROM firings)")):
+                    return
+            time.sleep(1)
+        raise TimeoutError(f"Nothing fired.\n{self._processes.log('worker')[-2000:]}")
 
     def lateness(self, seconds: int) -> tuple[list[float], int]:
         """Returns the lateness in the next so many seconds, and the most connections that the server had."""
