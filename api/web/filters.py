@@ -47,8 +47,9 @@ def time_tag(moment: datetime | str | None, zone: str, now: datetime) -> Markup:
         moment = datetime.fromisoformat(moment)
     local = moment.astimezone(_zone(zone))
     exact = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    shown = '<time tabindex="0" datetime="{}" title="{}"><span class="ago">{}</span> · <span>{}</span></time>'
-    return Markup(shown).format(  # noqa: S704  # escapes what it formats
+    return Markup(
+        '<time tabindex="0" datetime="{}" title="{}"><span class="ago">{}</span> · <span>{}</span></time>'
+    ).format(  # escapes what it formats
         exact,
         local.strftime("%a %d %b %Y %H:%M:%S %Z"),
         relative((moment - now).total_seconds()),
