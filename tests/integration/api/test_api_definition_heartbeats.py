@@ -65,16 +65,3 @@ def test_what_a_tenant_does_not_allow_is_as_with_the_command(tenant: Caller) -> 
     problem = tenant.refused(422, "POST", "/definitions", body(minutes=300, only_between="25:00-26:00"))
     assert [each["field"] for each in problem["errors"]] == ["agents.0.heartbeat.only_between"]
     assert beats(tenant)[0][0] == {"minutes": 240.0}
-
-
-def test_channels_are_named_as_left_out(tenant: Caller) -> None:
-    apply(tenant, body())
-    agent = id_of(tenant, "agents", "ada")
-    channel = {
-        "name": "chat",
-        "kind": "telegram",
-        "agent_id": agent,
-        "secrets": {"secret_token": "b" * 20},
-    }
-    tenant.post("/channels", channel)
-    assert tenant.get("/definitions")["left_out"] == ["1 channel; `reveille channels create` adds one"]
