@@ -208,7 +208,7 @@ def test_a_name_in_place_of_an_id_is_called_that(api: Api) -> None:
         api.refused(422, "GET", "/triggers", query_string={"agent_id": "ada"}),
         api.refused(422, "POST", "/alerts/mutes", {"subject_id": "ada"}),
     ):
-        assert "n id is expected here, not a name" in problem["detail"]
+        assert ", not a name" in problem["detail"]
 
 
 def state_of(seen: World) -> list[Any]:

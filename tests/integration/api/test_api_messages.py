@@ -141,7 +141,7 @@ def test_a_megabyte_of_text_is_refused_with_a_clear_message(api: Api) -> None:
     ada = api.agent()
     user(api)
     problem = api.refused(422, "POST", "/messages", said(ada, "x" * 1_000_000))
-    assert "65536 characters" in problem["detail"]
+    assert "65,536 characters" in problem["detail"]
     assert "1048576 bytes" in api.refused(413, "POST", "/messages", said(ada, "x" * 1_100_000))["detail"]
     assert api.get("/sessions")["items"] == []
 

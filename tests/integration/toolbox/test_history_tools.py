@@ -56,7 +56,7 @@ def test_what_is_others_is_not_there(db: Database) -> None:
         assert "no" in tools.refused("get_firing", firing_id=str(firing_id)).lower()
         if agent_id is bob:
             assert tools("list_invocations") == {"invocations": []}
-    assert "valid" in Toolbox(db, bob).refused("get_firing", firing_id="x").lower()
+    assert "It must be an id" in Toolbox(db, bob).refused("get_firing", firing_id="x")
     assert "an id that your context names" in Toolbox(db, bob).refused("get_firing", firing_id=str(new_id()))
     (shown,) = Toolbox(db, woken.agent_id)("list_invocations", state="collecting")["invocations"]
     assert shown["firing_count"] == 1
