@@ -61,7 +61,7 @@ def test_an_installed_service_runs_from_any_directory_and_wakes_an_agent(install
         text=True,
     ) as process:
         try:
-            lines = until(process, "Only this machine can reach it")
+            lines = until(process, "reveille triggers list")
             hook = next(line.split()[-1] for line in lines if "/hooks/" in line)
             assert any(line.strip() == "reveille triggers list" for line in lines)
             with urlopen(hook, data=b"hello", timeout=30) as answer:  # noqa: S310  # loopback
