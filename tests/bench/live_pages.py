@@ -14,6 +14,7 @@ from uuid import UUID
 import psutil
 from sqlalchemy import text
 
+from api.web.streams import PER_VIEWER
 from scheduler.manage.triggers.service import Triggers
 from scheduler.storage.engine import Database
 from scheduler.storage.keys import create_key
@@ -52,7 +53,7 @@ def live_pages(databases: Databases) -> LivePages:
     db = Database(sqlalchemy_url(url))
     try:
         triggers = [make_trigger(db, make_agent(db, f"agent-{n}"), cooldown_seconds=0).id for n in range(AGENTS)]
-        with running_web(url) as web, _firing(db, triggers), _reading(_open_pages(web, _cookie(db))) as reader:
+        with running_web(url) as web, _firing(db, triggers), _reading(_open_pages(web, db)) as reader:
             time.sleep(SETTLE_SECONDS)
             before, events = _cpu_seconds(web), reader.events
             time.sleep(SECONDS)
@@ -118,21 +119,23 @@ def _firing(db: Database, trigger_ids: list[UUID]) -> Iterator[None]:
         thread.join()
 
 
-def _open_pages(web: Web, cookie: str) -> list[socket.socket]:
-    request = (
-        f"GET /now/stream HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nCookie: {cookie}\r\n\r\n"
-    )
+def _open_pages(web: Web, db: Database) -> list[socket.socket]:
     pages = []
-    for _ in range(PAGES):
-        page = web.connect()
-        page.sendall(request.encode())
-        pages.append(page)
+    for viewer in range(0, PAGES, PER_VIEWER):
+        request = (
+            "GET /now/stream HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
+            f"Cookie: {_cookie(db, f'viewer {viewer}')}\r\n\r\n"
+        )
+        for _ in range(PER_VIEWER):
+            page = web.connect()
+            page.sendall(request.encode())
+            pages.append(page)
     return pages
 
 
-def _cookie(db: Database) -> str:
+def _cookie(db: Database, name: str) -> str:
     with db.begin() as conn:
-        key = create_key(conn, tenant_id=None, name="bench", scopes=["admin"])
+        key = create_key(conn, tenant_id=None, name=name, scopes=["admin"])
         return f"reveille_session={start_session(conn, DEFAULT_TENANT, key_id=key.row.id)}"
 
 
