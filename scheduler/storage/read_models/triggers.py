@@ -120,6 +120,11 @@ def list_views(
     """
     query = view_query().where(Trigger.tenant_id == tenant_id, Trigger.type.not_in(UNLISTED))
     query = only(query, wanted)
+    return _newest(conn, query, limit, after)
+
+
+def _newest(conn: Connection, query: Select[Any], limit: int, after: UUID | None) -> list[TriggerView]:
+    """Returns up to `limit` rows of a `view_query`, newest first, older than `after`."""
     if after is not None:
         query = query.where(Trigger.id < after)
     return rows_as(TriggerView, conn.execute(query.order_by(Trigger.id.desc()).limit(limit)))
@@ -166,9 +171,7 @@ def list_awaiting(
 ) -> list[TriggerView]:
     """Lists up to `limit` of a tenant's triggers that await approval, newest first, older than `after`."""
     query = only(view_query().where(Trigger.tenant_id == tenant_id, AWAITS_APPROVAL), wanted)
-    if after is not None:
-        query = query.where(Trigger.id < after)
-    return rows_as(TriggerView, conn.execute(query.order_by(Trigger.id.desc()).limit(limit)))
+    return _newest(conn, query, limit, after)
 
 
 @dataclass(frozen=True, slots=True)
