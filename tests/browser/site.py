@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import BrowserContext, ConsoleMessage
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator
 
 from tests.support.api import Api
 
@@ -29,6 +29,15 @@ class Site:
     def open(self, path: str) -> None:
         """Opens a path and waits until the page has loaded."""
         self.page.goto(self.url + path)
+
+    def follow(self, element: Locator) -> None:
+        """Clicks a link or button and waits until the page that it leads to has loaded.
+
+        A click alone may return while the page before is still there: a check would then be of that page, or end when
+        it goes.
+        """
+        with self.page.expect_navigation():
+            element.click()
 
     def sign_in(self, key: str | None = None) -> None:
         """Signs in with a key, by default the operator's."""

@@ -123,7 +123,7 @@ def test_the_pages_between_a_session_and_the_next(site: Site) -> None:
         site.open(path)
         page.get_by_label("Name", exact=True).fill(LONG)
         change(site.api.db, "DELETE FROM web_sessions")
-        page.get_by_role("button", name=button).click()
+        site.follow(page.get_by_role("button", name=button))
         check_here(site)
         page.get_by_label("API key").fill(site.api.key or "")
         page.get_by_role("button", name="Sign in with key").click()
@@ -131,7 +131,7 @@ def test_the_pages_between_a_session_and_the_next(site: Site) -> None:
         check_here(site)
         page.get_by_role("button", name=leads_to).click()
     site.open("/settings/sign-ins")
-    page.get_by_role("link", name="End").click()
+    site.follow(page.get_by_role("link", name="End"))
     check_here(site)
 
 

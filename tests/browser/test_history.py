@@ -42,10 +42,10 @@ def test_a_sample_of_a_webhook_leads_to_its_wake(site: Site) -> None:
 def test_a_failed_invocation_is_replayed(site: Site) -> None:
     dead = bring_to(site.api.db, make_agent_with_trigger(site.api.db), InvocationState.DEAD)
     site.sign_in()
-    site.page.get_by_role("link", name=re.compile("^Failed")).click()
+    site.follow(site.page.get_by_role("link", name=re.compile("^Failed")))
     site.check_accessible()
     site.page.get_by_role("link", name=str(dead)[-8:], exact=True).click()
-    site.page.get_by_role("link", name="Replay").click()
+    site.follow(site.page.get_by_role("link", name="Replay"))
     site.check_accessible()
     site.page.get_by_role("button", name="Replay").click()
     expect(site.page.get_by_role("status")).to_contain_text("carries the firings again")
@@ -102,9 +102,9 @@ def test_a_payload_is_inert_and_can_be_copied_and_downloaded(
 def test_an_agent_is_paused_woken_and_resumed(site: Site) -> None:
     agent = site.api.agent("ada")
     site.sign_in()
-    site.page.get_by_role("link", name="Agents", exact=True).click()
+    site.follow(site.page.get_by_role("link", name="Agents", exact=True))
     site.check_accessible()
-    site.page.get_by_role("link", name="ada", exact=True).click()
+    site.follow(site.page.get_by_role("link", name="ada", exact=True))
     site.check_accessible()
     site.page.get_by_label("Reason for pausing").fill("moving house")
     site.page.get_by_role("button", name="Pause").click()
@@ -120,7 +120,7 @@ def test_an_agent_is_paused_woken_and_resumed(site: Site) -> None:
 
 def test_a_key_is_shown_once(site: Site) -> None:
     site.sign_in()
-    site.page.get_by_role("link", name="Settings", exact=True).click()
+    site.follow(site.page.get_by_role("link", name="Settings", exact=True))
     site.check_accessible()
     form = site.page.locator("form[action='/settings/keys']")
     form.get_by_label("Name").fill("laptop")

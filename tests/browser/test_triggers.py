@@ -11,9 +11,9 @@ def test_a_schedule_is_made_with_a_live_preview_then_paused_and_fired(site: Site
     site.api.agent("ada")
     site.sign_in()
     page = site.page
-    page.get_by_role("link", name="Triggers", exact=True).click()
+    site.follow(page.get_by_role("link", name="Triggers", exact=True))
     site.check_accessible()
-    page.get_by_role("link", name="New trigger").click()
+    site.follow(page.get_by_role("link", name="New trigger"))
     site.check_accessible()
     page.get_by_role("link", name="cron").click()
     page.get_by_label("Name", exact=True).fill("night round")
