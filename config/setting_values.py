@@ -178,6 +178,7 @@ def _absolute(value: Path) -> Path:
 
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 LogLevel = Annotated[Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+WorkerProcesses = Literal["auto", "one", "several"]
 Commands = Annotated[
     dict[str, list[str]], NoDecode, BeforeValidator(_parse_commands), AfterValidator(_check_commands)
 ]

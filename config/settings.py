@@ -42,6 +42,7 @@ from config.setting_values import (
     PrivateHosts,
     Proxies,
     Retention,
+    WorkerProcesses,
 )
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.field_errors import message_of
@@ -100,6 +101,7 @@ class Settings(BaseSettings):
     api_key: Key | None = Field(None, validation_alias="REVEILLE_API_KEY")
     retention: Retention = Field("", validation_alias="REVEILLE_RETENTION")
     canary: bool = Field(default=True, validation_alias="REVEILLE_CANARY")
+    worker_processes: WorkerProcesses = Field("auto", validation_alias="REVEILLE_WORKER_PROCESSES")
     metrics_port: int = Field(9464, ge=0, le=65535, validation_alias="REVEILLE_METRICS_PORT")
     database_limit: Bytes | None = Field(None, validation_alias="REVEILLE_DATABASE_LIMIT")
     otlp_endpoint: HttpUrl | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -219,6 +221,11 @@ def share_metrics(directory: str) -> None:
     It must come before `prometheus_client` is imported.
     """
     os.environ[SHARED_METRICS] = directory  # noqa: TID251
+
+
+def with_shared_metrics(directory: str) -> dict[str, str]:
+    """Returns the variables of a child process that shares its counters in this directory, instead of serving them."""
+    return {SHARED_METRICS: directory, "REVEILLE_METRICS_PORT": "0"}
 
 
 def shared_metrics() -> str | None:

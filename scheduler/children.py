@@ -100,7 +100,7 @@ class Child:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            process_group=0,
+            start_new_session=True,
         )
         self._reader = Thread(
             target=self._copy, args=(self._process,), name=f"console of {self.name}", daemon=True

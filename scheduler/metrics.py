@@ -18,6 +18,7 @@ from prometheus_client import (
     disable_created_metrics,
     start_http_server,
 )
+from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
 from config.settings import Settings
@@ -112,17 +113,17 @@ def tally_by(counter: Counter, counts: Iterable[tuple[tuple[str, ...], float]]) 
     return count
 
 
-def serve_metrics(settings: Settings) -> int | None:
+def serve_metrics(settings: Settings, *collectors: Collector) -> int | None:
     """Serves /metrics in a thread until the process ends; returns the port, or None if none is free.
 
-    The process works without it.
+    The process works without it. Shows the `collectors`, by default what this process counts and uses.
     """
     first = settings.metrics_port
     if first == 0:
         return None
     shown = CollectorRegistry()
-    shown.register(REGISTRY)
-    ProcessCollector(registry=shown)
+    for each in collectors or (REGISTRY, ProcessCollector(registry=None)):
+        shown.register(each)
     for port in range(first, min(first + PORTS, 65536)):
         try:
             start_http_server(port, settings.host or LOOPBACK, shown)

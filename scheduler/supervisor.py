@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock
 from types import FrameType
+from typing import TextIO
 
 import psycopg
 from loguru import logger
@@ -54,7 +55,7 @@ def run(settings: Settings, prepare: Prepare) -> int:
     unavailable.
     """
     settings = settings.model_copy(update={"host": settings.host or LOOPBACK})
-    with _stop_signals() as stop:
+    with stop_signals() as stop:
         if settings.database_url is not None:
             settings.for_server()
             check_port(settings.port, settings.host)
@@ -172,16 +173,18 @@ def _serve(
 
 
 class Console:
-    """The only writer to standard output, so that the lines of several children do not mix."""
+    """The only writer to an output, so that the lines of several children do not mix."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: TextIO | None = None) -> None:
+        """Writes to standard output unless another is given."""
+        self._output = output or sys.stdout
         self._lock = Lock()
 
     def write(self, line: str) -> None:
         """Prints one line. Ignores errors when the reader or terminal has gone away."""
         with self._lock, suppress(OSError):
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+            self._output.write(f"{line}\n")
+            self._output.flush()
 
 
 class Supervisor:
@@ -255,7 +258,7 @@ class Supervisor:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Event]:
+def stop_signals() -> Iterator[Event]:
     """Returns an event that is set by Ctrl-C, SIGTERM and a closed terminal, replacing their default handlers."""
     stop = Event()
 

@@ -138,6 +138,13 @@ SAID = {
         "minute; the same for all workers",
         "`run`, `worker`",
     ),
+    "worker_processes": Said(
+        "whether a worker is one process, or several: the scheduler, jobs of tenants with few due and jobs "
+        "of those with many each have one, so that [nobody waits for a flood](operations.md#fair-shares). "
+        "`auto`: one if the database allows fewer than 50 "
+        "[connections](operations.md#connections-to-the-database)",
+        "`run`, `worker`",
+    ),
     "metrics_port": Said(
         "the port on which a worker shows its [metrics](metrics.md), on the address `REVEILLE_HOST`"
         " or, without it, on loopback; a port in use is skipped for the next, up to the tenth, so "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.domain.roles import Role
+from scheduler.domain.roles import Jobs, Role
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -50,17 +50,29 @@ def worker(
     role: Annotated[
         Role, typer.Option(help="scheduler: records due firings. invoker: wakes agents. all: both.")
     ] = Role.ALL,
+    jobs: Annotated[
+        Jobs | None,
+        typer.Option(
+            help="Which jobs one process takes. small: those of tenants with few due. large: the others, polls and "
+            "notifications. any: all of them."
+        ),
+    ] = None,
 ) -> int:
-    """Run a worker process: scheduler and invocations.
+    """Run a worker: scheduler and invocations.
 
-    With a role, only one of them. Any number of workers share one database.
+    With a role, only one of them. Any number of workers share one database. The scheduler, small jobs and large
+    jobs have a process each, unless REVEILLE_WORKER_PROCESSES or --jobs says otherwise.
     """
     settings = _settings().for_server()
     from scheduler.storage.migrate import check_migrated
-    from scheduler.worker import run_worker
+    from scheduler.worker_processes import processes_of, run_processes
 
     check_migrated(settings.sqlalchemy_url)
-    return run_worker(settings, role)
+    if jobs is None and (processes := processes_of(settings, role)):
+        return run_processes(settings, processes)
+    from scheduler.worker import run_worker
+
+    return run_worker(settings, role, jobs or Jobs.ANY)
 
 
 def migrate() -> None:

@@ -23,3 +23,13 @@ class Role(StrEnum):
     def invokes(self) -> bool:
         """Whether it takes jobs from the queue."""
         return self is not Role.SCHEDULER
+
+
+class Jobs(StrEnum):
+    """The jobs that a process which wakes agents takes from the queue."""
+
+    ANY = "any"
+    SMALL = "small"
+    """Those of tenants with few: it only wakes agents."""
+    LARGE = "large"
+    """The others, also polls and notifications."""

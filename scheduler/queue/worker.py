@@ -18,9 +18,10 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Notification, Status
 from procrastinate.manager import JobManager, NotificationCallback
 
+from scheduler.domain.roles import Jobs
 from scheduler.queue.connections import make_connector
 from scheduler.queue.pulse import WorkerHeartbeat
-from scheduler.queue.small_jobs import fetch_small_job
+from scheduler.queue.small_jobs import fetch_some
 from scheduler.queue.tasks import (
     CANCEL_TASK,
     CHECK_TASK,
@@ -55,9 +56,11 @@ class ResilientJobManager(JobManager):
         room: Callable[[], Awaitable[Capacity]],
         listen_url: str,
         announce: Callable[[], None],
+        jobs: Jobs,
     ) -> None:
         super().__init__(connector)
         self._pool = connector
+        self._jobs = jobs
         self._room = room
         self._is_heard = False
         self._announce = announce
@@ -109,10 +112,10 @@ class ResilientJobManager(JobManager):
         while (room := await self._room()) is not Capacity.NONE:
             self._is_heard = False
             try:
-                if room is Capacity.ANY:
+                if self._jobs is Jobs.ANY and room is Capacity.ANY:
                     job = await super().fetch_job(queues, worker_id)
                 else:
-                    job = await fetch_small_job(self._pool, queues, worker_id)
+                    job = await fetch_some(self._jobs, room, self._pool, queues or (), worker_id)
             except ConnectorException as error:
                 await _wait_out(error, "The look for work")
                 return None
@@ -188,17 +191,18 @@ def make_worker_app(
     beat_seconds: float,
     room: Callable[[], Awaitable[Capacity]],
     announce: Callable[[], None],
+    jobs: Jobs = Jobs.ANY,
 ) -> App:
     """Creates the app of the worker that runs invocations, not yet open, with task `run([(id, attempt), …], job)`.
 
-    It fetches jobs as `room`, which may wait a moment, allows, and calls `announce` when a job was added.
+    It fetches only `jobs`, as `room`, which may wait a moment, allows, and calls `announce` when a job was added.
 
     It takes at most three connections: two pooled, and the listener's at `listen_url`, bypassing any pooler. Its
     commits do not wait for the disk: what a crash of the server undoes is a fetch, before the claim that is waited
     for, or the end of a job, which the reconciler repeats.
     """
     connector = make_connector(libpq_url, min_size=1, max_size=2, configure=open_quick_session)
-    app = _app(connector, listen_url, pulse, beat_seconds, room, announce)
+    app = _app(connector, listen_url, pulse, beat_seconds, room, announce, jobs)
 
     @app.task(name=RUN_TASK, queue=QUEUE, pass_context=True)
     async def run_invocations(
@@ -267,7 +271,8 @@ def _app(
     beat_seconds: float,
     room: Callable[[], Awaitable[Capacity]] = _always,
     announce: Callable[[], None] = _nothing,
+    jobs: Jobs = Jobs.ANY,
 ) -> App:
     app = App(connector=connector)
-    app.job_manager = ResilientJobManager(connector, pulse, beat_seconds, room, listen_url, announce)
+    app.job_manager = ResilientJobManager(connector, pulse, beat_seconds, room, listen_url, announce, jobs)
     return app

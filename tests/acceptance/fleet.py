@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tests.support.web import free_port
 
@@ -83,16 +84,28 @@ class Fleet:
             )
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Ends a process and all its children, with SIGKILL by default; waits for its end."""
-        process = self._processes[name]
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        process.wait(timeout=60)
+        """Ends a process and all of its own, with SIGKILL by default; waits for their end."""
+        family = self.family(name)
+        self.send(name, number)
+        self._processes[name].wait(timeout=60)
+        _, left = psutil.wait_procs(family, timeout=60)
+        assert not left, left
 
     def send(self, name: str, number: signal.Signals) -> None:
-        """Sends a signal to a process and all its children."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._processes[name].pid, number)
+        """Sends a signal to a process and all of its own, the one that starts others again first."""
+        for one in self.family(name):
+            with suppress(ProcessLookupError):
+                os.killpg(one.pid, number)
+
+    def family(self, name: str) -> list[psutil.Process]:
+        """Returns a process and those of its own, which a worker has; without what runs for agents."""
+        found = []
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(self._processes[name].pid))
+            for each in found[0].children():
+                with suppress(psutil.NoSuchProcess):
+                    found += [each] if "scheduler.cli" in each.cmdline() else []
+        return found
 
     def alive(self, name: str) -> bool:
         """Whether the process still runs."""
@@ -101,6 +114,14 @@ class Fleet:
     def pid(self, name: str) -> int:
         """Returns the process's id."""
         return self._processes[name].pid
+
+    def cpu_seconds(self, name: str) -> float:
+        """Returns the CPU of a process and of those of its own so far."""
+        return sum(sum(each.cpu_times()[:2]) for each in self.family(name))
+
+    def resident_bytes(self, name: str) -> int:
+        """Returns the memory of a process and of those of its own."""
+        return sum(each.memory_info().rss for each in self.family(name))
 
     def names(self) -> list[str]:
         """Returns the processes that were started."""

@@ -53,7 +53,7 @@ def test_workers_of_each_role_come_and_go_under_load(
         load(lambda: ran() >= 5, "the first runs")
         run.start("invoker-2")
         run.start("scheduler-2")
-        load(lambda: len(rows(db, "SELECT 1 FROM procrastinate_workers")) == 4, "the second invoker")
+        load(lambda: len(rows(db, "SELECT 1 FROM procrastinate_workers")) == 6, "the second invoker")
         load(lambda: len(rows(db, "SELECT 1 FROM scheduler_processes")) == 2, "the second scheduler")
         run.kill("scheduler-1", signal.SIGTERM)
         run.kill("invoker-1", signal.SIGTERM)
@@ -65,7 +65,8 @@ def test_workers_of_each_role_come_and_go_under_load(
         assert "WARNING" not in log, (name, log)
         assert "ERROR" not in log, (name, log)
     assert "it schedules\n" in logs["scheduler-1"]
-    assert "it wakes agents\n" in logs["invoker-1"]
+    for jobs in ("few due\n", "many due, checks polls, notifies\n"):
+        assert f"it wakes agents of tenants with {jobs}" in logs["invoker-1"]
     ids = [row[0] for row in rows(db, "SELECT unnest(firing_ids) FROM invocations WHERE state = 'succeeded'")]
     assert sorted(ids) == sorted(recorded)
     assert {row[0] for row in rows(db, "SELECT attempt FROM invocations WHERE state = 'succeeded'")} == {1}

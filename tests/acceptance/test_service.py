@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from tests.acceptance.agent_server import AgentServer, agent_server
 from tests.acceptance.fleet import ADMIN_KEY, ROOT, SECRET_KEY, Fleet, fleet
@@ -144,7 +145,9 @@ def _variables(databases: Databases, port: int) -> dict[str, str]:
 def test_the_procfile_serves_within_twenty_connections(databases: Databases) -> None:
     port = free_port()
     variables = _variables(databases, port)
-    name = psycopg.conninfo.conninfo_to_dict(variables["DATABASE_URL"])["dbname"]
+    name = str(psycopg.conninfo.conninfo_to_dict(variables["DATABASE_URL"])["dbname"])
+    with psycopg.connect(databases.server.url_of("postgres", "postgres"), autocommit=True) as conn:
+        conn.execute(SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(Identifier(name), SMALLEST_PLAN))
     honcho = [sys.executable, "-m", "honcho"]
     release = [*honcho, "run", "python", "-m", "scheduler.cli", "migrate"]
     subprocess.run(release, cwd=ROOT, env=variables, check=True)

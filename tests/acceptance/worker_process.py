@@ -9,8 +9,9 @@ from config.settings import Settings, load_settings
 from scheduler.bootstrap import SchedulerRunner
 from scheduler.clock.scheduler import Duty
 from scheduler.invocations.recovery import reconcile, sweep_stalled
+from scheduler.invoker import Timing
 from scheduler.storage.engine import Database
-from scheduler.worker import Timing, run_worker
+from scheduler.worker import run_worker
 
 STALLED_AFTER = timedelta(seconds=2)
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import psutil
 import psycopg
 from psycopg.sql import SQL
 
@@ -209,10 +208,10 @@ def waking(databases: Databases, count: int, workers: int = 1) -> Woken:
     """Wakes `count` agents that are due at once."""
     with woken_agents(databases, count, workers) as (processes, port, path, url):
         bare = bare_rate(port, 1000)
-        processes_ = [psutil.Process(processes.pid(f"worker-{number}")) for number in range(workers)]
-        before = sum(sum(each.cpu_times()[:2]) for each in processes_)
+        names = [f"worker-{number}" for number in range(workers)]
+        before = sum(map(processes.cpu_seconds, names))
         latencies = wake(url, path, count)
-        cpu = sum(sum(each.cpu_times()[:2]) for each in processes_) - before
+        cpu = sum(map(processes.cpu_seconds, names)) - before
         return Woken(latencies, count / latencies[-1], cpu * 1000 / count, max(bare, bare_rate(port, 1000)))
 
 

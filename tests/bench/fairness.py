@@ -7,8 +7,12 @@ neighbour.
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,12 +100,18 @@ class Fairness:
 
     calm: Neighbour
     flooded: Neighbour
+    crowded: Neighbour
+    """Beside programs that only compute, one for each processor: what any use of them costs."""
     flood_seconds: float
     """The time until the whole flood was recorded."""
 
     def ratio(self, figure: str, share: float = 0.99) -> float:
         """Returns the ratio with the flood to without."""
         return percentile(getattr(self.flooded, figure), share) / percentile(getattr(self.calm, figure), share)
+
+    def ratio_to_crowd(self, figure: str, share: float = 0.99) -> float:
+        """Returns the ratio with the flood to that with programs that only compute."""
+        return percentile(getattr(self.flooded, figure), share) / percentile(getattr(self.crowded, figure), share)
 
 
 def fairness(databases: Databases, flood: Flood = FLOODS["due"], workers: int = 1) -> Fairness:
@@ -115,8 +125,22 @@ def fairness(databases: Databases, flood: Flood = FLOODS["due"], workers: int = 
             conn.execute("VACUUM ANALYZE")
         _probe(url, path, with_flood=False)  # warms the caches
         calm = _probe(url, path, with_flood=False)
+        with _all_processors_busy():
+            crowded = _probe(url, path, with_flood=False)
         flooded = _probe(url, path, with_flood=True)
-        return Fairness(calm, flooded, _flood_seconds(url))
+        return Fairness(calm, flooded, crowded, _flood_seconds(url))
+
+
+@contextmanager
+def _all_processors_busy() -> Iterator[None]:
+    command = [sys.executable, "-c", "while True: pass"]
+    computing = [subprocess.Popen(command, start_new_session=True) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for each in computing:
+            each.kill()
+            each.wait()
 
 
 def _flood_seconds(url: str) -> float:
@@ -167,11 +191,13 @@ def main() -> int:
         found = fairness(databases, flood, int(workers))
     for figure in ("lateness", "close_to_call", "due_to_call"):
         for share in (0.5, 0.99):
-            calm, flooded = (percentile(getattr(each, figure), share) for each in (found.calm, found.flooded))
+            calm, flooded, crowded = (
+                percentile(getattr(each, figure), share) for each in (found.calm, found.flooded, found.crowded)
+            )
             line = (
                 f"{figure} p{share * 100:.0f}: {calm * 1000:.0f} ms alone, {flooded * 1000:.0f} ms with the flood"
             )
-            print(f"{line}, ratio {flooded / calm:.2f}")  # noqa: T201
+            print(f"{line}, ratio {flooded / calm:.2f}; beside computing {crowded * 1000:.0f} ms")  # noqa: T201
     if not found.flooded.is_flooded:
         print("the flood was over before the last wake: its figures are too good")  # noqa: T201
     print(f"the flood of {flood.triggers:,} was recorded in {found.flood_seconds:.1f} s")  # noqa: T201

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 from sqlalchemy import text
 
 from scheduler.storage.engine import Database
@@ -87,12 +86,11 @@ async def _measure(db: Database, processes: Fleet) -> Thinking:
         thinkers = [make_thinker(db, model_id, name=f"thinker {number}") for number in range(RUNS)]
         await _wake(db, thinkers[:1])
         await _until(lambda: _ended(db) == 1)  # with the library loaded
-        worker = psutil.Process(processes.pid("worker"))
-        before = worker.memory_info().rss
+        before = processes.resident_bytes("worker")
         talks.is_held = True
         await _wake(db, thinkers)
         await _until(lambda: talks.held == RUNS)
-        grown = worker.memory_info().rss - before
+        grown = processes.resident_bytes("worker") - before
         talks.is_held = False
         talks.release.set()
         await _until(lambda: _ended(db) == RUNS + 1)

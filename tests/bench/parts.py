@@ -104,6 +104,7 @@ def _fair_lines(databases: Databases) -> Iterator[Measured]:
             "<= 2",
             ratio <= 2,
         )
+        yield "  against beside programs that only compute", found.ratio_to_crowd(figure), "x", "", None
 
 
 def _stored_lines(databases: Databases) -> Iterator[Measured]:

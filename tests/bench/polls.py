@@ -140,7 +140,6 @@ class _World:
         self._db = db
         self._processes = processes
         self._server = server
-        self._worker = psutil.Process(processes._processes["worker"].pid)
 
     def start(self, kind_name: str) -> datetime:
         """Makes the triggers of this type due with the next second; returns that second."""
@@ -188,7 +187,7 @@ class _World:
         assert postmaster is not None
         times = [each.cpu_times() for each in (postmaster, *postmaster.children())]
         ended = times[0].children_user + times[0].children_system
-        return sum(self._worker.cpu_times()[:2]), ended + sum(each.user + each.system for each in times)
+        return self._processes.cpu_seconds("worker"), ended + sum(each.user + each.system for each in times)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import psycopg
 
 from scheduler.storage.engine import Database
@@ -36,11 +35,11 @@ def reveille_idle(databases: Databases, found: Found) -> None:
         db = Database(sqlalchemy_url(url))
         populate(db, STORED)
         db.dispose()
-        worker = psutil.Process(processes.pid("worker-0"))
         time.sleep(SETTLE_SECONDS)
-        before = sum(worker.cpu_times()[:2])
+        before = processes.cpu_seconds("worker-0")
         time.sleep(IDLE_SECONDS)
-        found.stored, found.idle_cores = STORED, (sum(worker.cpu_times()[:2]) - before) / IDLE_SECONDS
+        found.stored = STORED
+        found.idle_cores = (processes.cpu_seconds("worker-0") - before) / IDLE_SECONDS
 
 
 def reveille_killed(databases: Databases, found: Found) -> None:

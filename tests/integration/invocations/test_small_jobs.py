@@ -12,6 +12,7 @@ from procrastinate.jobs import Job, Status
 from sqlalchemy import Connection, text
 
 from scheduler.domain.clock import SystemClock
+from scheduler.domain.roles import Jobs
 from scheduler.invocations.lanes import Lanes
 from scheduler.queue.pulse import WorkerHeartbeat
 from scheduler.queue.small_jobs import LOWEST_PRIORITY, RUNS_OF_A_SMALL_JOB, is_small
@@ -19,6 +20,7 @@ from scheduler.queue.tasks import QUEUE, Capacity, Run, RunsJob, defer_rest
 from scheduler.queue.worker import make_worker_app
 from scheduler.storage.engine import Database
 from tests.support.database import rows
+from tests.support.factories import make_tenant
 
 PATIENCE = 60.0
 
@@ -29,7 +31,7 @@ async def nothing(_: Sequence[Run], __: RunsJob) -> None:
     return None
 
 
-def fetch(db: Database, rooms: Sequence[Capacity]) -> tuple[Job | None, int]:
+def fetch(db: Database, rooms: Sequence[Capacity], jobs: Jobs = Jobs.ANY) -> tuple[Job | None, int]:
     """Fetches with `rooms` as the answers to what there is room for; returns the job, and how many were left."""
     left = list(rooms)
 
@@ -38,7 +40,7 @@ def fetch(db: Database, rooms: Sequence[Capacity]) -> tuple[Job | None, int]:
 
     async def run() -> Job | None:
         url = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        app = make_worker_app(url, url, nothing, WorkerHeartbeat(SystemClock()), 5.0, room, lambda: None)
+        app = make_worker_app(url, url, nothing, WorkerHeartbeat(SystemClock()), 5.0, room, lambda: None, jobs)
         async with app.open_async():
             worker_id = await app.job_manager.register_worker()
             try:
@@ -115,6 +117,42 @@ def test_jobs_of_tenants_with_many_and_those_that_were_put_back_wait_for_room(
     assert fetch(db, [Capacity.SMALL, Capacity.NONE]) == (None, 0)
     job, _ = fetch(db, [Capacity.SMALL, Capacity.ANY])
     assert first_run(job) == ONE, "it asks again for room, as there is none that is small"
+
+
+@pytest.mark.parametrize(
+    ("count", "priority", "delay"),
+    [(RUNS_OF_A_SMALL_JOB + 1, 0, 0), (1, LOWEST_PRIORITY - 1, 0), (1, 0, 0.000001)],
+)
+def test_a_process_takes_the_small_or_the_large_jobs(
+    db: Database, count: int, priority: int, delay: float
+) -> None:
+    make_tenant(db, "neighbour")
+    defer(db, ONE, count, priority, delay)
+    defer(db, ANOTHER, 1, LOWEST_PRIORITY)
+    for jobs, theirs in ((Jobs.SMALL, ANOTHER), (Jobs.LARGE, ONE)):
+        assert first_run(fetch(db, [Capacity.ANY], jobs)[0]) == theirs
+        assert fetch(db, [Capacity.ANY], jobs) == (None, 0)
+
+
+def test_a_tenant_without_neighbours_has_its_large_jobs_run_by_both(db: Database) -> None:
+    defer(db, ONE, 50, 0)
+    defer(db, ONE, 50, LOWEST_PRIORITY)
+    defer(db, ANOTHER, 1, LOWEST_PRIORITY)
+    assert fetch(db, [Capacity.SMALL, Capacity.NONE], Jobs.LARGE) == (None, 0)
+    fetched = [fetch(db, [Capacity.ANY], jobs)[0] for jobs in (Jobs.LARGE, Jobs.SMALL, Jobs.SMALL)]
+    assert [first_run(each) for each in fetched] == [ONE, ONE, ANOTHER]
+
+
+def test_a_job_of_an_earlier_version_is_small(db: Database) -> None:
+    make_tenant(db, "neighbour")
+    defer(db, ONE, 1, 0)
+    with db.begin() as conn:
+        args = f'{{"invocation_id": "{ONE}", "attempt": 1}}'
+        conn.execute(text("UPDATE procrastinate_jobs SET args = CAST(:args AS jsonb)"), {"args": args})
+    assert fetch(db, [Capacity.ANY], Jobs.LARGE) == (None, 0)
+    job, _ = fetch(db, [Capacity.ANY], Jobs.SMALL)
+    assert job is not None
+    assert job.task_kwargs["invocation_id"] == str(ONE)
 
 
 def test_nothing_is_fetched_without_room(db: Database) -> None:
