@@ -93,6 +93,7 @@ class Trigger(Base):
         Index("uq_triggers_agent_name", "agent_id", "name", unique=True, postgresql_where=NAMED_BY_USERS),
         Index("uq_triggers_agent_system", "agent_id", "name", unique=True, postgresql_where=NAMED_BY_SYSTEM),
         Index("ix_triggers_tenant", "tenant_id", "id", postgresql_where=NOT_DELETED),
+        Index("ix_triggers_tenant_name", "tenant_id", "name", postgresql_where=NOT_DELETED),
         Index("ix_triggers_agent", "agent_id", "id", postgresql_where=NOT_DELETED),
         Index("ix_triggers_owner", "agent_id"),
         Index("ix_triggers_expected", "id", postgresql_where=EXPECTED),
