@@ -14,11 +14,12 @@ from typing import Protocol
 from loguru import logger
 from sqlalchemy.orm import configure_mappers
 
-from config.settings import Settings
+from config.settings import Settings, shared_metrics
 from scheduler import bootstrap
 from scheduler.domain.roles import Jobs, Role
 from scheduler.invoker import DATABASE_CONNECTIONS, Invoker, Timing
 from scheduler.metrics import serve_metrics
+from scheduler.signs_of_life import give_signs_of_life
 from scheduler.storage.engine import Database, favor_event_loop
 
 DUTY_CONNECTIONS = 2
@@ -98,12 +99,16 @@ async def _serve(
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    watched = shared_metrics()
+    alive = asyncio.ensure_future(give_signs_of_life(Path(watched))) if watched else None
     parts = [_end_in_time(limit, stopping)]
     if role.schedules:
         parts.append(_schedule(start_scheduler(settings, db), stopping))
     if invoker is not None:
         parts.append(invoker.work(stopping))
     await asyncio.gather(*parts)
+    if alive is not None:
+        alive.cancel()
 
 
 async def _schedule(scheduler: Scheduler, stopping: asyncio.Event) -> None:

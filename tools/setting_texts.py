@@ -139,10 +139,10 @@ SAID = {
         "`run`, `worker`",
     ),
     "worker_processes": Said(
-        "whether a worker is one process, or several: the scheduler, jobs of tenants with few due and jobs "
-        "of those with many each have one, so that [nobody waits for a flood](operations.md#fair-shares). "
-        "`auto`: one if the database allows fewer than 50 "
-        "[connections](operations.md#connections-to-the-database)",
+        "`several`: the scheduler, jobs of tenants with few due and jobs of those with many each have a process "
+        "of their own in a worker, so that [nobody waits for a flood](operations.md#fair-shares). `one`: they "
+        "share one. `auto`: one if the database allows fewer than 50 "
+        "[connections](operations.md#connections-to-the-database), else several",
         "`run`, `worker`",
     ),
     "metrics_port": Said(
