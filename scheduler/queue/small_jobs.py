@@ -10,13 +10,17 @@ from procrastinate.jobs import Job
 
 from scheduler.domain.roles import Jobs
 from scheduler.queue.tasks import Capacity
+from scheduler.storage.tenants import CANARY_TENANT
 
 # Small is only a new job: one that was put back has waited for a place in vain.
 IS_SMALL: Final = """(
     priority >= %(lowest)s AND scheduled_at IS NULL AND COALESCE(jsonb_array_length(args->'runs'), 1) <= %(most)s
 )"""
 IS_DUE: Final = "(scheduled_at IS NULL OR scheduled_at <= now())"
-HAS_NO_NEIGHBOURS: Final = "(SELECT count(*) < 2 FROM (SELECT FROM tenants LIMIT 2) AS first_two)"
+# The canary's tenant, which every installation has, is nobody's neighbour.
+HAS_NO_NEIGHBOURS: Final = f"""(
+    SELECT count(*) < 2 FROM (SELECT FROM tenants WHERE id <> '{CANARY_TENANT}' LIMIT 2) AS first_two
+)"""  # noqa: S608  # an id of ours
 FETCH: Final = """
     UPDATE procrastinate_jobs SET status = 'doing', worker_id = %(worker_id)s
     WHERE id = (

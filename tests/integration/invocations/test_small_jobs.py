@@ -14,17 +14,23 @@ from sqlalchemy import Connection, text
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.roles import Jobs
 from scheduler.invocations.lanes import Lanes
+from scheduler.manage.canary import MAKE_TENANT, TENANT_NAME
 from scheduler.queue.pulse import WorkerHeartbeat
 from scheduler.queue.small_jobs import LOWEST_PRIORITY, RUNS_OF_A_SMALL_JOB, is_small
 from scheduler.queue.tasks import QUEUE, Capacity, Run, RunsJob, defer_rest
 from scheduler.queue.worker import make_worker_app
 from scheduler.storage.engine import Database
+from scheduler.storage.tenants import CANARY_TENANT
 from tests.support.database import rows
 from tests.support.factories import make_tenant
 
 PATIENCE = 60.0
 
 ONE, ANOTHER = UUID(int=1), UUID(int=2)
+large_jobs = pytest.mark.parametrize(
+    ("count", "priority", "delay"),
+    [(RUNS_OF_A_SMALL_JOB + 1, 0, 0), (1, LOWEST_PRIORITY - 1, 0), (1, 0, 0.000001)],
+)
 
 
 async def nothing(_: Sequence[Run], __: RunsJob) -> None:
@@ -106,10 +112,7 @@ def test_only_a_small_job_is_fetched_without_room_for_others(db: Database) -> No
     assert (doing.status, len(doing.args["runs"])) == ("doing", 1)
 
 
-@pytest.mark.parametrize(
-    ("count", "priority", "delay"),
-    [(RUNS_OF_A_SMALL_JOB + 1, 0, 0), (1, LOWEST_PRIORITY - 1, 0), (1, 0, 0.000001)],
-)
+@large_jobs
 def test_jobs_of_tenants_with_many_and_those_that_were_put_back_wait_for_room(
     db: Database, count: int, priority: int, delay: float
 ) -> None:
@@ -119,10 +122,7 @@ def test_jobs_of_tenants_with_many_and_those_that_were_put_back_wait_for_room(
     assert first_run(job) == ONE, "it asks again for room, as there is none that is small"
 
 
-@pytest.mark.parametrize(
-    ("count", "priority", "delay"),
-    [(RUNS_OF_A_SMALL_JOB + 1, 0, 0), (1, LOWEST_PRIORITY - 1, 0), (1, 0, 0.000001)],
-)
+@large_jobs
 def test_a_process_takes_the_small_or_the_large_jobs(
     db: Database, count: int, priority: int, delay: float
 ) -> None:
@@ -135,6 +135,8 @@ def test_a_process_takes_the_small_or_the_large_jobs(
 
 
 def test_a_tenant_without_neighbours_has_its_large_jobs_run_by_both(db: Database) -> None:
+    with db.begin() as conn:
+        conn.execute(MAKE_TENANT, {"id": CANARY_TENANT, "name": TENANT_NAME})
     defer(db, ONE, 50, 0)
     defer(db, ONE, 50, LOWEST_PRIORITY)
     defer(db, ANOTHER, 1, LOWEST_PRIORITY)
